@@ -1,0 +1,50 @@
+"""Semantic segmentation from FCN to DeepLab v3+: train, measure, trust, explain, serve.
+
+    import atrous
+    atrous.train("street", out="runs/street")
+    predictor = atrous.load("runs/street")
+    predictor("photo.jpg").mask
+
+Names are imported when they are first used, so `import atrous` stays quick and needs no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from atrous.classes import Classes as Classes
+    from atrous.data.dataset import open_dataset as open_dataset
+    from atrous.demo import demo as demo
+    from atrous.errors import AtrousError as AtrousError
+    from atrous.evaluate import evaluate as evaluate
+    from atrous.models.build import build as build
+    from atrous.predict import predict as predict
+    from atrous.predict.predictor import Predictor as Predictor
+    from atrous.predict.predictor import load as load
+    from atrous.report import report as report
+    from atrous.train import train as train
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "AtrousError": "atrous.errors",
+    "Classes": "atrous.classes",
+    "Predictor": "atrous.predict.predictor",
+    "build": "atrous.models.build",
+    "load": "atrous.predict.predictor",
+    "open_dataset": "atrous.data.dataset",
+}
+_CALLABLE_MODULES = ("demo", "evaluate", "predict", "report", "train")
+__all__ = sorted([*_HOMES, *_CALLABLE_MODULES])
+
+
+def __getattr__(name: str) -> Any:
+    if name in _CALLABLE_MODULES:
+        return import_module(f"atrous.{name}")
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'atrous' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,143 @@
+"""The label space of a data set: declared, or derived from the label values its masks hold."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from atrous.classes import IGNORE, Classes
+from atrous.data.layouts import Layout
+from atrous.data.layouts.voc import NAMES as VOC_NAMES
+from atrous.data.layouts.voc import colour_map
+from atrous.errors import DataError
+
+BINARY = ("background", "foreground")
+_ON = (255, 65535)  # how programs write "foreground" into 8 and 16 bits
+_SHOWN = 20  # label values in a message
+
+
+class Space(NamedTuple):
+    """A label space and a sentence on each decision that led to it."""
+
+    classes: Classes
+    notes: tuple[str, ...]
+
+
+def label_space(layout: Layout, values: set[int], given: Classes | None) -> Space:
+    """The label space of masks that hold `values`.
+
+    The layout's own names come first, else `given` (those of a run), else what the values
+    say: contiguous from 0; 255, 65535 and -1 are ignored; {0, 255} is background and
+    foreground.
+
+    Raises:
+        DataError: names differ from `given`; the values are no label space; one class only.
+    """
+    if given is not None:
+        _same_names(layout, given)
+    if layout.names is not None:
+        colours = given.colours if given else layout.colours or ()
+        space = Space(Classes(layout.names, colours, layout.remap), ())
+    elif given is not None:
+        space = Space(replace(given, remap=layout.remap or given.remap), ())
+    else:
+        space = _derived(layout, values)
+    space = _with_ignored(_with_on(space, values), values)
+    return space if given is not None else _at_least_two(layout.root, space, values)
+
+
+def _derived(layout: Layout, values: set[int]) -> Space:
+    mapped = {layout.remap.get(value, value) for value in values} - {IGNORE}
+    labels = sorted(int(value) for value in mapped)
+    kept = [v for v in labels if v not in (-1, 65535)]
+    if max(kept, default=0) <= 255:
+        kept = [v for v in kept if v != 255]
+    if len(kept) < 2 or kept == [0, 1]:  # one class, or none, is refused below
+        names, note = BINARY, "Classes: background (0), foreground (1), from the masks' values."
+    elif layout.kind == "Pascal VOC" and kept[0] >= 0 and kept[-1] == 20:
+        names, note = tuple(VOC_NAMES), "Classes: the 21 of Pascal VOC, as the labels reach 20."
+    elif kept == list(range(len(kept))):
+        names = tuple(f"class {i}" for i in kept)
+        note = f"Classes: {len(kept)}, from the masks' values 0-{kept[-1]}."
+    else:
+        raise _gaps(layout.root, kept)
+    colours = colour_map(len(names)) if layout.kind == "Pascal VOC" else ()
+    return Space(Classes(names, colours, layout.remap), (note,))
+
+
+def _with_on(space: Space, values: set[int]) -> Space:
+    """Two classes in masks of {0, 255}: 255 is foreground, not "ignore"."""
+    on = next((v for v in _ON if values == {0, v}), None)
+    if on is None or len(space.classes) != 2 or on in space.classes.remap:
+        return space
+    note = f"Masks hold 0 and {on} alone: {on} is {space.classes.names[1]!r}."
+    return _mapping(space, {on: 1}, note)
+
+
+def _with_ignored(space: Space, values: set[int]) -> Space:
+    """-1, and 65535 in masks of few classes, are ignored unless something else is said."""
+    extra: dict[int, int | str] = {
+        v: IGNORE for v in (-1, 65535) if v in values and space.classes.index_of(v) is None
+    }
+    if extra:
+        space = _mapping(space, extra, f"Label {', '.join(map(str, extra))} is ignored.")
+    ignored = sorted(v for v in values if space.classes.index_of(v) == space.classes.ignore_index)
+    note = f"Ignored label values: {', '.join(map(str, ignored))}."
+    return space._replace(notes=(*space.notes, note)) if ignored and not extra else space
+
+
+def _mapping(space: Space, extra: Mapping[int, int | str], note: str) -> Space:
+    classes = replace(space.classes, remap={**space.classes.remap, **extra})
+    return Space(classes, (*space.notes, note))
+
+
+def _at_least_two(root: Path, space: Space, values: set[int]) -> Space:
+    indices = {space.classes.index_of(value) for value in values}
+    found = indices - {space.classes.ignore_index}
+    if len(found) > 1:
+        return space
+    what = "one class" if found else "nothing but ignored pixels"
+    raise DataError(
+        root,
+        found=f"has masks of {what} (label values {_listed(values)})",
+        allowed="at least two classes are needed to tell them apart",
+        fix="Check the masks; a label that stands for a class can be mapped: [remap] 255 = 1.",
+    )
+
+
+def _gaps(root: Path, labels: list[int]) -> DataError:
+    some = "\n".join(f"    {value} = {i}" for i, value in enumerate(labels[:4]))
+    more = "\n    ..." if len(labels) > 4 else ""
+    count = max([*labels, 1]) + 1
+    return DataError(
+        root,
+        found=f"has masks with {len(labels)} label values that leave gaps ({_listed(labels)})",
+        allowed="without declared classes, labels count up from 0",
+        fix=f"Write dataset.toml there (or in a copy), with the label space:\n"
+        f'    classes = ["NAME OF 0", ..., "NAME OF {count - 1}"]   # or classes = {count}\n'
+        f"or close the gaps:\n    [remap]\n{some}{more}",
+    )
+
+
+def _same_names(layout: Layout, given: Classes) -> None:
+    if layout.names is None or layout.names == given.names:
+        return
+    pairs = zip(layout.names, given.names, strict=False)
+    at = next((i for i, (a, b) in enumerate(pairs) if a != b), None)
+    if at is None:
+        found = f"declares {len(layout.names)} classes"
+        allowed = f"the model knows {len(given)}"
+    else:
+        found = f"declares class {at} as {layout.names[at]!r}"
+        allowed = f"the model knows it as {given.names[at]!r}"
+    raise DataError(
+        layout.root,
+        found=found,
+        allowed=allowed,
+        fix="Evaluate on data with the model's classes in the model's order, or train again.",
+    )
+
+
+def _listed(values: set[int] | list[int]) -> str:
+    words = [str(value) for value in sorted(values)]
+    return ", ".join(words[:_SHOWN]) + (f", ... {words[-1]}" if len(words) > _SHOWN else "")

@@ -1,0 +1,187 @@
+"""Which pair belongs to which split: by list files, or by a hash of its group."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from atrous.data.images import is_image
+from atrous.data.layouts.pairs import SPLITS, Pair, Pool, plain, shown, split_name
+from atrous.data.masks import is_mask
+from atrous.errors import DataError
+
+VAL_SHARE = 0.2  # of train, where a data set has no val split
+
+
+def list_files(*places: Path) -> dict[str, Path]:
+    """`train.txt`, `val.txt`, `test.txt` (or an alias) in the first place that has any."""
+    for place in places:
+        if not place.is_dir():
+            continue
+        texts = sorted(p for p in place.iterdir() if p.suffix.lower() == ".txt" and p.is_file())
+        found = {split: p for p in texts if (split := split_name(p.stem)) is not None}
+        if found:
+            return {split: found[split] for split in SPLITS if split in found}
+    return {}
+
+
+def read_list(file: Path, root: Path, pool: Pool) -> tuple[tuple[Pair, ...], str]:
+    """The pairs that a list file names, in its order, and a note on how it names them.
+
+    A line is a name in the pool, or a picture's and a mask's path relative to `root`. Of
+    absolute paths from another machine the last two parts count, as CamVid's lists need.
+
+    Raises:
+        DataError: a line names what is not there, or twice the same; the list is empty.
+    """
+    lines = file.read_text("utf-8-sig").splitlines()
+    known = _Names(pool, root)
+    pairs: dict[str, Pair] = {}
+    by_path = 0
+    for number, line in enumerate(map(str.strip, lines), 1):
+        if not line:
+            continue
+        pair = known.pair(line)
+        by_path += pair is None
+        pair = pair or _two_paths(line, known) or _missing(f"{file}:{number}", line, known)
+        if pair.name in pairs:
+            raise DataError(
+                f"{file}:{number}",
+                found=f"lists {pair.name!r} a second time",
+                allowed="each pair is listed once",
+                fix="Remove the line.",
+            )
+        pairs[pair.name] = pair
+    if not pairs:
+        raise empty(file, "lists no pair")
+    ways = "paths of pictures and masks" if by_path else "names"
+    return tuple(pairs.values()), f"{file.name} lists {len(pairs)} {ways}."
+
+
+def divide(
+    pairs: tuple[Pair, ...], share: float, group: re.Pattern[str] | None, where: Path
+) -> tuple[tuple[Pair, ...], tuple[Pair, ...], str]:
+    """Train pairs, val pairs and a note: whole groups go to val, in the order of their hash.
+
+    The answer depends on the names alone, not on the order of the files. At least one group
+    goes to val and one stays in train.
+    """
+    groups: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        groups.setdefault(_key(pair.name, group, where), []).append(pair)
+    if len(groups) < 2:
+        what = f"one group ({next(iter(groups))!r})" if group else f"{len(pairs)} pair"
+        raise DataError(
+            where,
+            found=f"holds {what} and no val split",
+            allowed="at least two are needed to set some aside for validation",
+            fix="Add pairs, or a val split.",
+        )
+    order = sorted(groups, key=lambda key: hashlib.sha256(key.encode()).digest())
+    taken: set[str] = set()
+    for key in order[:-1]:
+        if sum(len(groups[k]) for k in taken) >= share * len(pairs):
+            break
+        taken.add(key)
+    val = tuple(p for p in pairs if _key(p.name, group, where) in taken)
+    train = tuple(p for p in pairs if _key(p.name, group, where) not in taken)
+    of = f" ({len(taken)} of {len(groups)} groups)" if group else ""
+    note = f"No val split was found: {len(val)} of {len(pairs)} train pairs{of} were set aside"
+    return train, val, note + ", chosen by a hash of their names."
+
+
+def empty(where: object, found: str) -> DataError:
+    """The error for a split without pairs."""
+    return DataError(
+        where,
+        found=found,
+        allowed="a split holds at least one picture and its mask",
+        fix="Fill it, or remove it.",
+    )
+
+
+def _key(name: str, group: re.Pattern[str] | None, where: Path) -> str:
+    if group is None:
+        return name
+    match = group.match(name)
+    if match is None or match["group"] is None:
+        raise DataError(
+            where,
+            found=f"holds {name!r}, which the group pattern {group.pattern!r} does not match",
+            allowed="each name must have a group",
+            fix="Change [splits] group in dataset.toml.",
+        )
+    return match["group"]
+
+
+class _Names:
+    """Look-up of what a list's line may say: a name, a file name, a path, the last part."""
+
+    def __init__(self, pool: Pool, root: Path) -> None:
+        self.pool, self.root = pool, root
+        self.last: dict[str, list[str]] = {}
+        for name in pool.images:
+            self.last.setdefault(name.rsplit("/", 1)[-1], []).append(name)
+        self.paths = {plain(_relative(p, root)): name for name, p in pool.images.items()}
+
+    def name(self, line: str) -> str | None:
+        line = plain(line.replace("\\", "/").removeprefix("./"))
+        path = Path(line)
+        stem = path.with_suffix("").as_posix() if is_image(path) or is_mask(path) else line
+        for candidate in (line, stem, self.paths.get(line), *self._unique(stem)):
+            if candidate in self.pool.images:
+                return candidate
+        return None
+
+    def pair(self, line: str) -> Pair | None:
+        name = self.name(line)
+        if name is None or name not in self.pool.masks:
+            return None
+        return Pair(name, self.pool.images[name], self.pool.masks[name])
+
+    def _unique(self, stem: str) -> list[str]:
+        names = self.last.get(stem, [])
+        return names if len(names) == 1 else []
+
+
+def _two_paths(line: str, known: _Names) -> Pair | None:
+    for space in re.finditer(r"\s+", line):
+        image = _existing(line[: space.start()], known.root)
+        mask = _existing(line[space.end() :], known.root)
+        if image and mask:
+            path = plain(_relative(image, known.root))
+            return Pair(known.paths.get(path) or str(Path(path).with_suffix("")), image, mask)
+    return None
+
+
+def _existing(text: str, root: Path) -> Path | None:
+    text = text.replace("\\", "/")
+    if text.startswith("/"):
+        text = "/".join(text.split("/")[-2:])
+    path = root / text
+    return path if path.is_file() and is_mask(path) else None
+
+
+def _missing(where: str, line: str, known: _Names) -> Pair:
+    name = known.name(line)
+    if name is not None:
+        found = f"lists {line!r}, which has a picture ({known.pool.images[name].name}) but no mask"
+    else:
+        found = f"lists {line!r}, which is not there"
+    some = shown(known.pool.images) or "none found"
+    raise DataError(
+        where,
+        found=found,
+        allowed=f"a line is a name ({some}), or a picture's and a mask's path",
+        fix="Correct the line, or add the file.",
+    )
+
+
+def _relative(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+
+
+def count_unlisted(pool: Pool, listed: Mapping[str, tuple[Pair, ...]]) -> int:
+    """How many pictures of a pool no list names."""
+    images = {pair.image for pairs in listed.values() for pair in pairs}
+    return sum(path not in images for path in pool.images.values())

@@ -1,0 +1,148 @@
+"""Mask files <-> class indices.
+
+Reading gives the label values as they lie on disk; `Classes.encode` turns them into class
+indices. Writing gives index PNGs with the classes' palette.
+"""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image as pil
+
+from atrous.classes import Classes
+from atrous.data.images import fit_image, is_image, open_picture, orientation, turn
+from atrous.errors import ImageError, MaskError
+from atrous.files import write_whole
+from atrous.types import Colour, Image, Mask, RawMask
+
+IGNORE_COLOUR: Colour = (240, 240, 232)  # near-white
+INDICES = "a mask holds class indices (8 or 16-bit grey, palette, 1-bit, or an integer .npy)"
+# Pillow stretches 2 and 4-bit grey to 0-255; a label is the stored number.
+_STRETCH = {"L;2": 85, "L;4": 17}
+
+
+def is_mask(path: Path) -> bool:
+    """Whether the suffix is that of a mask file: a picture's, or `.npy`."""
+    return is_image(path) or (path.suffix.lower() == ".npy" and not path.name.startswith("."))
+
+
+def read_mask(path: Path) -> RawMask:
+    """Label values of a mask file as they are stored.
+
+    Palette masks give their indices, 1-bit masks 0 and 1. EXIF orientation is applied where
+    the mask file itself has it.
+
+    Raises:
+        MaskError: unreadable, lossy (JPEG), or colours or floats in place of indices.
+    """
+    if path.suffix.lower() == ".npy":
+        return _read_array(path)
+    try:
+        with open_picture(path) as picture:
+            return _read_picture(picture, path)
+    except ImageError as error:
+        raise MaskError(
+            error.where, found=error.found, allowed=error.allowed, fix=error.fix
+        ) from error
+
+
+def write_mask(path: Path, mask: Mask, classes: Classes) -> None:
+    """Write class indices as a PNG that shows the classes' colours.
+
+    8-bit with a palette, ignore in near-white; 16-bit grey beyond 255 classes.
+    """
+    picture = pil.fromarray(np.ascontiguousarray(mask))
+    if len(classes) <= 255:
+        picture.putpalette(_palette(classes).tobytes())
+    content = io.BytesIO()
+    picture.save(content, format="PNG")
+    write_whole(path, content.getvalue())
+
+
+def colourise(mask: Mask, classes: Classes) -> UInt8[np.ndarray, "H W 3"]:
+    """The mask in the classes' colours, ignore in near-white."""
+    return _palette(classes)[mask]
+
+
+def blend(
+    image: Image, mask: Mask, classes: Classes, opacity: float = 0.55
+) -> UInt8[np.ndarray, "H W 3"]:
+    """The picture with the mask's colours laid over it; ignored pixels stay as they are.
+
+    `opacity` 0 gives the picture, 1 the colours.
+    """
+    below = fit_image(image, bands=3, dtype="uint8").astype(np.uint16)
+    weight = round(opacity * 256)
+    mixed = (below * (256 - weight) + colourise(mask, classes) * np.uint16(weight) + 128) >> 8
+    return np.where((mask == classes.ignore_index)[..., None], below, mixed).astype(np.uint8)
+
+
+def _palette(classes: Classes) -> UInt8[np.ndarray, "N 3"]:
+    palette = np.zeros((np.iinfo(classes.dtype).max + 1, 3), np.uint8)
+    palette[: len(classes)] = classes.colours
+    palette[classes.ignore_index] = IGNORE_COLOUR
+    return palette
+
+
+def _read_picture(picture: pil.Image, path: Path) -> RawMask:
+    if picture.format in ("JPEG", "MPO"):
+        raise MaskError(
+            path,
+            found="is a JPEG",
+            allowed="lossy compression changes labels at every border, and masks must be exact",
+            fix="Make the mask again from its source and save it as PNG.",
+        )
+    to, stretch = orientation(picture), _STRETCH.get(_raw_mode(picture), 1)
+    if picture.mode == "F":
+        raise _not_indices(path, "holds 32-bit floats", "Round it and save it as 8-bit PNG.")
+    if picture.mode not in ("1", "L", "P", "I") and not picture.mode.startswith("I;16"):
+        raise _colours(picture, path)
+    raw = np.array(turn(picture, to))
+    if raw.dtype == bool or stretch > 1:
+        return raw.astype(np.uint8) // np.uint8(stretch)
+    return raw.astype(raw.dtype.newbyteorder("="), copy=False)
+
+
+def _raw_mode(picture: pil.Image) -> str:
+    """How grey is packed in the file, such as `"L;4"`; to be asked before decoding."""
+    tiles: list[Any] = getattr(picture, "tile", [])
+    arguments = tiles[0][3] if tiles else ""
+    return str(arguments[0] if isinstance(arguments, tuple) else arguments)[:3]
+
+
+def _read_array(path: Path) -> RawMask:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # np.load raises ValueError, OSError, EOFError, SyntaxError...
+        detail = " ".join(str(error).split()) or type(error).__name__
+        found = f"cannot be read as an array ({detail})"
+        raise _not_indices(path, found, "Save it again with np.save.") from error
+    if not isinstance(array, np.ndarray) or array.ndim != 2 or array.size == 0:
+        shape = " x ".join(map(str, getattr(array, "shape", ())))
+        raise _not_indices(path, f"has the shape {shape or 'of no array'}", "Save it as H x W.")
+    if array.dtype.kind not in "iub":
+        fix = "Save it as an integer array: np.save(path, mask.astype(np.uint8))."
+        raise _not_indices(path, f"holds {array.dtype}", fix)
+    dtype = np.dtype(np.uint8) if array.dtype == bool else array.dtype.newbyteorder("=")
+    return np.array(array, dtype)
+
+
+def _colours(picture: pil.Image, path: Path) -> MaskError:
+    pixels = np.array(picture.convert("RGB"))
+    coloured = np.argwhere((pixels != pixels[..., :1]).any(axis=2))
+    y, x = coloured[0] if len(coloured) else np.argwhere(pixels[..., 0] == pixels[..., 0].max())[0]
+    colour = ", ".join(map(str, pixels[y, x]))
+    found = f"holds colours ({picture.mode}; {colour} at row {y}, column {x})"
+    fix = (
+        "Replace each colour by its class index and save an 8-bit PNG."
+        if len(coloured)
+        else "All are grey: if the values are indices, save one band as an 8-bit PNG."
+    )
+    return _not_indices(path, f"{found} where class indices were expected", fix)
+
+
+def _not_indices(path: Path, found: str, fix: str) -> MaskError:
+    return MaskError(path, found=found, allowed=INDICES, fix=fix)

@@ -1,0 +1,115 @@
+"""The picture and its mask while they are painted: one writes both, so that they cannot disagree.
+
+Everything is painted from far to near at twice the final size. `Sketch` is a small PIL drawing of
+one object (polygons, discs, strokes) that is laid on the canvas in one go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from .camera import Camera
+from .light import Light
+
+Window = tuple[slice, slice]
+Point = tuple[float, float]
+
+
+class Canvas:
+    """`image` float32 rows x cols x 3 (0..1, more where it shines) and `mask` uint8 rows x cols."""
+
+    def __init__(self, camera: Camera, light: Light) -> None:
+        self.camera = camera
+        self.light = light
+        self.image = np.zeros((camera.rows, camera.cols, 3), np.float32)
+        self.mask = np.zeros((camera.rows, camera.cols), np.uint8)
+
+    def haze(self, colour: np.ndarray, depth: np.ndarray | float) -> np.ndarray:
+        """The colour as it arrives from `depth` metres away."""
+        away = np.asarray(depth, np.float32) * np.float32(-1 / self.light.haze_range)
+        part = 1 - np.exp(np.minimum(away, 0))  # outside a patch the depth may be negative
+        fog = np.array(self.light.haze, np.float32)
+        if part.ndim:
+            part = part[..., None]
+        return colour + part * (fog - colour)
+
+    def lay(self, window: Window, where: np.ndarray, colour: np.ndarray, label: int) -> None:
+        """Paint `colour` (broadcast to window x 3) and `label` on the pixels that `where` tells."""
+        np.copyto(self.image[window], colour, where=where[..., None], casting="same_kind")
+        np.copyto(self.mask[window], np.uint8(label), where=where)
+
+    def lay_pixels(self, pixels: np.ndarray, colour: np.ndarray, label: int) -> None:
+        """Paint `colour` (N x 3) and `label` on N places of the flattened picture."""
+        self.image.reshape(-1, 3)[pixels] = colour
+        self.mask.reshape(-1)[pixels] = label
+
+    def glow(self, column: float, row: float, radius: float, colour: np.ndarray) -> None:
+        """Add light around a point; the mask does not change."""
+        top, left = max(int(row - radius), 0), max(int(column - radius), 0)
+        bottom = min(int(row + radius) + 1, self.camera.rows)
+        right = min(int(column + radius) + 1, self.camera.cols)
+        if top >= bottom or left >= right:
+            return
+        y = (np.arange(top, bottom, dtype=np.float32) - row)[:, None] / radius
+        x = (np.arange(left, right, dtype=np.float32) - column)[None, :] / radius
+        fall = np.clip(1 - np.sqrt(y * y + x * x), 0, 1) ** 3
+        self.image[top:bottom, left:right] += fall[..., None] * colour.astype(np.float32)
+
+
+def _bytes(colour: Sequence[float] | np.ndarray) -> tuple[int, int, int]:
+    red, green, blue = (min(max(int(c * 255), 0), 255) for c in colour)
+    return red, green, blue
+
+
+class Sketch:
+    """A drawing in pixel coordinates of the canvas, limited to the box given (left, top, right, bottom)."""
+
+    def __init__(self, canvas: Canvas, box: tuple[float, float, float, float]) -> None:
+        self.canvas = canvas
+        self.left, self.top = max(int(box[0]) - 2, 0), max(int(box[1]) - 2, 0)
+        right = min(int(box[2]) + 3, canvas.camera.cols)
+        bottom = min(int(box[3]) + 3, canvas.camera.rows)
+        self.size = (max(right - self.left, 0), max(bottom - self.top, 0))
+        self.empty = min(self.size) == 0
+        size = (1, 1) if self.empty else self.size
+        self._image, self._cover = Image.new("RGB", size), Image.new("1", size)
+        self._draw, self._stamp = ImageDraw.Draw(self._image), ImageDraw.Draw(self._cover)
+
+    def _near(self, points: Sequence[Point] | np.ndarray) -> list[Point]:
+        return [(float(x) - self.left, float(y) - self.top) for x, y in points]
+
+    def polygon(self, points: Sequence[Point] | np.ndarray, colour: Sequence[float] | np.ndarray) -> None:
+        """Fill a polygon."""
+        spots = self._near(points)
+        self._draw.polygon(spots, fill=_bytes(colour))
+        self._stamp.polygon(spots, fill=1)
+
+    def disc(self, centre: Point, rx: float, ry: float, colour: Sequence[float] | np.ndarray) -> None:
+        """Fill an upright ellipse."""
+        x, y = centre[0] - self.left, centre[1] - self.top
+        box = (x - rx, y - ry, x + rx, y + ry)
+        self._draw.ellipse(box, fill=_bytes(colour))
+        self._stamp.ellipse(box, fill=1)
+
+    def stroke(self, points: Sequence[Point], width: float, colour: Sequence[float] | np.ndarray) -> None:
+        """Draw a line of round joints, never thinner than two pixels (one in the final picture)."""
+        thick = max(2, round(width))
+        spots = self._near(points)
+        self._draw.line(spots, fill=_bytes(colour), width=thick)
+        self._stamp.line(spots, fill=1, width=thick)
+        if thick > 3:
+            for point in points:
+                self.disc(point, thick / 2 - 0.5, thick / 2 - 0.5, colour)
+
+    def lay(self, label: int, depth: float, texture: np.ndarray | None = None) -> None:
+        """Put the drawing on the canvas; `texture` (its height x width) multiplies its colours."""
+        if self.empty:
+            return
+        colour = np.asarray(self._image, np.float32) * np.float32(1 / 255)
+        if texture is not None:
+            colour = colour * texture[..., None]
+        window = (slice(self.top, self.top + self.size[1]), slice(self.left, self.left + self.size[0]))
+        self.canvas.lay(window, np.asarray(self._cover), self.canvas.haze(colour, depth), label)

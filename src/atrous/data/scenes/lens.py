@@ -1,0 +1,77 @@
+"""From the painted canvas to the picture that a camera would give, and to the mask that people draw."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import noise
+from .canvas import Canvas
+from .legend import CAR, PERSON, VOID
+from .street import Street
+
+
+def reduce_image(image: np.ndarray) -> np.ndarray:
+    """The mean of each 2 x 2 block."""
+    return (image[::2, ::2] + image[1::2, ::2] + image[::2, 1::2] + image[1::2, 1::2]) * np.float32(0.25)
+
+
+def reduce_mask(mask: np.ndarray) -> np.ndarray:
+    """The most frequent label of each 2 x 2 block; a tie goes to the label met first."""
+    a, b, c, d = mask[::2, ::2], mask[::2, 1::2], mask[1::2, ::2], mask[1::2, 1::2]
+    other = np.where((b == c) | (b == d), b, np.where(c == d, c, a))
+    return np.where((a == b) | (a == c) | (a == d), a, other)
+
+
+def _soften(image: np.ndarray, amount: float) -> np.ndarray:
+    """A small blur: each pixel gives `amount` of itself to its neighbours along both axes."""
+    for axis in (0, 1):
+        padded = np.concatenate((image.take([0], axis), image, image.take([-1], axis)), axis)
+        count = image.shape[axis]
+        sides = padded.take(range(count), axis) + padded.take(range(2, count + 2), axis)
+        image = image * (1 - amount) + sides * (amount / 2)
+    return image
+
+
+def develop(image: np.ndarray, rng: np.random.Generator, hour: str) -> np.ndarray:
+    """Exposure, softness, vignette, tone curve and sensor noise; uint8."""
+    rows, cols = image.shape[:2]
+    image = _soften(image, float(rng.uniform(0.02, 0.22)))
+    y, x = np.linspace(-1, 1, rows, dtype=np.float32)[:, None], np.linspace(-1, 1, cols, dtype=np.float32)
+    fall = 1 - np.float32(rng.uniform(0.08, 0.24)) * (0.5 * y * y + 0.5 * x * x)
+    gain = float(np.exp(rng.normal(0.06, 0.10))) * (1.05 if hour == "dusk" else 1.0)
+    tint = np.float32(1 + rng.normal(0, 0.014, 3))
+    image = image * (fall[..., None] * tint * np.float32(gain))
+    image = np.clip(image, 0, None)
+    image = np.where(image > 0.8, 0.8 + 0.2 * (1 - np.exp((0.8 - image) * 5)), image)  # no hard burn-out
+    image = image + 0.10 * image * (1 - image) * (2 * image - 1) * 4
+    sigma = float(rng.uniform(0.006, 0.02)) * (1.5 if hour == "dusk" else 1.0)
+    grain = rng.standard_normal(image.shape, np.float32)
+    grain = grain * 0.5 + grain.mean(2, keepdims=True) * 0.85  # brightness is noisier than colour
+    image = image + grain * (sigma * np.sqrt(image + 0.08))
+    return (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def paint_bonnet(canvas: Canvas, street: Street) -> None:
+    """The own car's bonnet along the lower edge: void, as in sets taken from a car."""
+    rng, camera = noise.generator(street.grain, 41), canvas.camera
+    rise = rng.uniform(0.05, 0.10) * camera.rows
+    x = (np.arange(camera.cols, dtype=np.float32) - camera.cols / 2) / (camera.cols * 0.62)
+    edge = camera.rows - rise * np.sqrt(np.clip(1 - x * x, 0, 1))
+    top = int(edge.min())
+    row = np.arange(top, camera.rows, dtype=np.float32)[:, None]
+    paint = rng.uniform(0.05, 0.5, 3) * 0.4 + rng.uniform(0.04, 0.3)
+    gloss = np.clip(1 - (row - edge) / (rise * 0.7), 0, 1) ** 2
+    tone = paint.astype(np.float32) * np.float32(street.light.ambient)
+    colour = tone + gloss[..., None] * 0.55 * np.float32(street.light.low_sky)
+    canvas.lay((slice(top, camera.rows), slice(0, camera.cols)), row >= edge, colour, VOID)
+
+
+def void_borders(mask: np.ndarray, grain: int) -> np.ndarray:
+    """The mask with a thin void band along some borders of cars and people, as annotators leave it."""
+    thing = (mask == CAR) | (mask == PERSON)
+    border = np.zeros_like(thing)
+    border[:, 1:] |= (mask[:, 1:] != mask[:, :-1]) & (thing[:, :-1] & ~thing[:, 1:])
+    border[1:] |= (mask[1:] != mask[:-1]) & (thing[:-1] & ~thing[1:])
+    border[:, :-1] |= (mask[:, 1:] != mask[:, :-1]) & (thing[:, 1:] & ~thing[:, :-1])
+    some = noise.crop(*mask.shape, cells=8, octaves=2, grain=grain) > 0.55
+    return np.where(border & some, np.uint8(VOID), mask)

@@ -1,0 +1,106 @@
+"""Data set x predictor -> scores, per image and whole, in constant memory."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from atrous.callable_module import make_callable
+from atrous.metrics.scores import DEFINITIONS, RULES, Scores
+
+if TYPE_CHECKING:
+    from atrous.classes import Classes
+    from atrous.data.dataset import DataSet
+    from atrous.predict.predictor import Predictor
+
+
+class ImageScore(NamedTuple):
+    """What is kept of one image."""
+
+    name: str
+    miou: float
+    pixel_accuracy: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of a split: whole, and of each image that has truth."""
+
+    split: str
+    scores: Scores
+    images: tuple[ImageScore, ...]
+    weights: str = ""  # which weights answered, in words
+
+    @property
+    def miou_per_image(self) -> float:
+        """Mean over images of the mIoU of each image alone."""
+        return sum(image.miou for image in self.images) / max(len(self.images), 1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `scores.json` holds."""
+        return {
+            "split": self.split,
+            "weights": self.weights,
+            "num_images": len(self.images),
+            "mIoU_per_image": self.miou_per_image,
+            **self.scores.to_dict(),
+            "images": [
+                {"name": image.name, "mIoU": image.miou, "pixel_accuracy": image.pixel_accuracy}
+                for image in self.images
+            ],
+            "definitions": DEFINITIONS,
+            "rules": RULES,
+        }
+
+
+def score_images(
+    predictor: "Predictor", dataset: "DataSet", split: str
+) -> Iterator[tuple[str, Scores]]:
+    """The name and the scores of one image after the other."""
+    from atrous.kernels.counts import confusion_counts
+
+    classes = dataset.classes
+    for pair in dataset.split(split):
+        sample = dataset.read(pair)
+        pred = predictor(sample.image).mask
+        counts = confusion_counts(
+            pred, sample.mask, num_classes=len(classes), ignore_index=classes.ignore_index
+        )
+        yield pair.name, Scores(classes.names, counts)
+
+
+def summed(
+    split: str, classes: "Classes", images: Iterable[tuple[str, Scores]], *, weights: str = ""
+) -> Evaluation:
+    """The scores of a whole split from those of its images: counts are added as they come."""
+    confusion = np.zeros((len(classes), len(classes)), np.int64)
+    kept = []
+    for name, scores in images:
+        confusion += scores.confusion
+        if scores.pixels:
+            kept.append(ImageScore(name, scores.miou, scores.pixel_accuracy))
+    return Evaluation(split, Scores(classes.names, confusion), tuple(kept), weights)
+
+
+def evaluate(
+    run_or_file: str | Path, data: str | Path, *, split: str = "val", weights: str = "last"
+) -> Evaluation:
+    """Scores of a run or weights file on a split of a data set.
+
+    Raises:
+        DataError: the data set cannot be read, or has another label space.
+        RunError, WeightsError: there are no usable weights.
+    """
+    from atrous.data.dataset import open_dataset
+    from atrous.predict.predictor import load
+
+    predictor = load(run_or_file, weights=weights)
+    dataset = open_dataset(Path(data), classes=predictor.classes)
+    images = score_images(predictor, dataset, split)
+    return summed(split, predictor.classes, images, weights=predictor.description)
+
+
+make_callable(sys.modules[__name__])

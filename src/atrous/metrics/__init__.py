@@ -1,0 +1,1 @@
+"""Confusion counts -> scores, each with its definition. NumPy only; no models, files, printing."""

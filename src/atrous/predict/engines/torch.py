@@ -1,0 +1,90 @@
+"""The PyTorch engine: answers with a `Segmenter`, of this process or from a weights file."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from atrous.classes import Classes
+from atrous.errors import WeightsError
+from atrous.models.build import Segmenter, build_model
+from atrous.predict.engines import Opened
+from atrous.recipe import Recipe, from_tables
+from atrous.types import Grid, Images
+from atrous.weights import read_weights
+
+
+class TorchEngine:
+    """A `Segmenter` behind NumPy arrays; it is put into evaluation mode at each call."""
+
+    def __init__(self, model: Segmenter) -> None:
+        self.model = model
+
+    @property
+    def grid(self) -> Grid:
+        return self.model.grid
+
+    @property
+    def dtype(self) -> str:
+        return self.model.dtype
+
+    def __call__(self, images: Images) -> np.ndarray:
+        device = next(self.model.parameters()).device
+        self.model.eval()
+        with torch.inference_mode():
+            logits = self.model(torch.from_numpy(np.ascontiguousarray(images)).to(device))
+        return logits.float().contiguous().cpu().numpy()
+
+
+def open_torch(path: Path, *, device: str = "auto") -> Opened:
+    """The engine of a weights file that `atrous train` wrote."""
+    tensors, about, digest = read_weights(path)
+    if about.get("kind") != "model":
+        raise WeightsError(
+            path,
+            found=f"holds {about.get('kind', 'something else')!r}",
+            allowed="prediction needs a model's weights",
+            fix="Give the run folder, or its last.safetensors or best.safetensors.",
+        )
+    classes = Classes.from_dict(about["classes"])
+    recipe = from_tables(about["recipe"], where=str(path))
+    model = restored(recipe, len(classes), about["dtype"], tensors, path)
+    model = model.to(pick_device(device), memory_format=torch.channels_last)
+    return Opened(TorchEngine(model), classes, digest, describe(about))
+
+
+def restored(
+    recipe: Recipe, num_classes: int, dtype: Any, tensors: dict[str, np.ndarray], path: Path
+) -> Segmenter:
+    """The model of a recipe with the weights of a file; every tensor must have its place."""
+    options = recipe.model.model_copy(update={"pretrained": False})
+    model = build_model(options, num_classes=num_classes, dtype=dtype)
+    own = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    theirs = {name: array.shape for name, array in tensors.items()}
+    if own != theirs:
+        name = next(n for n in [*own, *theirs] if own.get(n) != theirs.get(n))
+        raise WeightsError(
+            path,
+            found=f"has {theirs.get(name, 'nothing')} for {name}",
+            allowed=f"{recipe.model.name} with {num_classes} classes has {own.get(name, 'no such')}",
+            fix="Use the version of atrous and timm that wrote the file.",
+        )
+    model.load_state_dict({name: torch.from_numpy(array) for name, array in tensors.items()})
+    return model
+
+
+def describe(about: dict[str, Any]) -> str:
+    """Which weights these are, in words."""
+    averaged = ", averaged (EMA)" if about["ema"] else ""
+    chosen = ", chosen on val" if about["weights"] == "best" else ""
+    return f"{about['weights']} weights, step {about['step']}{averaged}{chosen}"
+
+
+def pick_device(name: str) -> torch.device:
+    """The device called `name`; `auto` is CUDA, then MPS, then the CPU."""
+    if name != "auto":
+        return torch.device(name)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

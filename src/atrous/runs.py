@@ -1,0 +1,80 @@
+"""The run folder: what its files are called, and which file answers for a run."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from atrous.errors import RunError
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of a run.
+
+    `state` alone is the truth for resuming; `last` and `best` are derived from it.
+    """
+
+    path: Path
+
+    @property
+    def recipe(self) -> Path:
+        return self.path / "recipe.toml"
+
+    @property
+    def dataset(self) -> Path:
+        return self.path / "dataset.json"
+
+    @property
+    def state(self) -> Path:
+        return self.path / "state.safetensors"
+
+    @property
+    def previous_state(self) -> Path:
+        return self.path / "state.previous.safetensors"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log.jsonl"
+
+    @property
+    def scores(self) -> Path:
+        return self.path / "scores.json"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    def weights(self, which: str) -> Path:
+        """The weights file called `last` or `best`."""
+        return self.path / f"{which}.safetensors"
+
+    @property
+    def is_run(self) -> bool:
+        """Whether this folder holds a run, finished or begun."""
+        return self.recipe.is_file()
+
+
+def weights_file(run_or_file: Path, which: str = "last") -> Path:
+    """The weights file that answers for a run folder, or the file itself.
+
+    Raises:
+        RunError: nothing is there, or the run has no weights yet.
+    """
+    if run_or_file.is_file():
+        return run_or_file
+    run = RunFolder(run_or_file)
+    if not run.is_run:
+        found = "is a folder without recipe.toml" if run_or_file.is_dir() else "does not exist"
+        raise RunError(
+            run_or_file,
+            found=found,
+            allowed="a run folder or a weights file (.safetensors) is needed here",
+            fix="`atrous train DATA --out RUN` makes one.",
+        )
+    if not run.weights(which).is_file():
+        raise RunError(
+            run_or_file,
+            found=f"has no {which}.safetensors yet",
+            allowed="weights are written at each checkpoint",
+            fix="Go on training with `atrous train DATA --out RUN --resume`.",
+        )
+    return run.weights(which)

@@ -1,0 +1,83 @@
+"""Training: the state on disk, the rate and the averages, the probe, one update, the loop."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from atrous.callable_module import make_callable
+from atrous.recipe import Recipe, make_recipe
+from atrous.runs import RunFolder
+
+if TYPE_CHECKING:
+    from atrous.train.events import Event, Finished
+
+
+def train(
+    data: str | Path,
+    *,
+    out: str | Path,
+    model: str | None = None,
+    encoder: str | None = None,
+    steps: int | None = None,
+    config: str | Path | None = None,
+    set: Iterable[str] = (),
+    resume: bool = False,
+    workers: int = 0,
+) -> "Finished":
+    """Train a model on a folder of images and masks into the run folder `out`.
+
+    `set` holds `section.key=value` texts; `workers` are processes that read pictures, and change
+    nothing but speed. Ctrl-C and SIGTERM write a checkpoint; `resume` goes on from it.
+
+    Raises:
+        DataError, RecipeError, RunError: with where, what was found, what is allowed, what to do.
+        KeyboardInterrupt: a signal came; the checkpoint is written.
+    """
+    from atrous.train.events import Finished
+
+    flags = {"model.name": model, "model.encoder": encoder, "train.steps": steps}
+    options = {"config": config, "flags": flags, "sets": set}
+    for event in train_events(data, out=out, resume=resume, workers=workers, **options):
+        if isinstance(event, Finished):
+            return event
+    raise KeyboardInterrupt
+
+
+def train_events(
+    data: str | Path,
+    *,
+    out: str | Path,
+    config: str | Path | None = None,
+    flags: dict[str, object] | None = None,
+    sets: Iterable[str] = (),
+    resume: bool = False,
+    workers: int = 0,
+) -> "Iterator[Event]":
+    """What `train` does, as a stream of events; see `atrous.train.events`."""
+    from atrous.data.dataset import open_dataset
+    from atrous.train.events import Note
+    from atrous.train.loop import training
+
+    run = RunFolder(Path(out))
+    recipe = run_recipe(run, config=config, flags=flags, sets=sets, resume=resume)
+    dataset = open_dataset(Path(data))
+    yield from (Note(note) for note in dataset.notes)
+    yield from training(run, recipe, dataset, resume=resume, workers=workers)
+
+
+def run_recipe(
+    run: RunFolder,
+    *,
+    config: str | Path | None = None,
+    flags: dict[str, object] | None = None,
+    sets: Iterable[str] = (),
+    resume: bool = False,
+) -> Recipe:
+    """The recipe asked for; when going on, what is not asked for is as the run began."""
+    begun = resume and run.is_run
+    base = Path(config) if config else run.recipe if begun else None
+    return make_recipe(config=base, flags=flags, sets=sets)
+
+
+make_callable(sys.modules[__name__])

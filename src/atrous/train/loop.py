@@ -1,0 +1,151 @@
+"""The training loop, top to bottom. It yields what happens; whoever calls it shows it."""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from typing import IO
+
+import torch
+
+from atrous.data.dataset import DataSet
+from atrous.data.loading import Samples, batches, first_batch
+from atrous.data.transforms import Purpose, keyed
+from atrous.errors import RunError
+from atrous.evaluate import Evaluation, score_images, summed
+from atrous.files import write_whole
+from atrous.predict.engines.torch import TorchEngine
+from atrous.predict.predictor import Predictor
+from atrous.recipe import Recipe
+from atrous.runs import RunFolder
+from atrous.train.checkpoint import Training, save
+from atrous.train.events import Event, Finished, Note, Started, Stepped, Stopped, Validated
+from atrous.train.interrupts import interrupts
+from atrous.train.optim import average, ema_decay, learning_rate, set_rate
+from atrous.train.probe import choose_precision, seconds_per_step
+from atrous.train.start import objective, start
+from atrous.train.step import update
+
+SAVE_SECONDS, SAVE_STEPS = 60.0, 50  # a state is written when either has passed
+SKIPS_ALLOWED = 10  # updates in a row left out because their gradient was not finite
+
+
+def training(
+    run: RunFolder, recipe: Recipe, dataset: DataSet, *, resume: bool, workers: int
+) -> Iterator[Event]:
+    """Train into a run folder, from the start or from its last state; yields what happens.
+
+    Raises:
+        RunError: the folder is taken, belongs to another run, or the training diverged.
+        DataError: a picture could not be read.
+    """
+    now, notes = start(run, recipe, dataset, resume=resume)
+    yield from notes
+    options, steps = recipe.train, recipe.train.steps
+    if now.facts.step == steps:
+        yield Note("the run is finished; nothing is left to do")
+        yield Finished(steps, None)
+        return
+    samples = Samples(dataset, "train")
+    loss = objective(now, dataset)
+    yield from probe(now, samples, dataset)
+    evaluation, skips = None, 0
+    stream = batches(samples, recipe, start=now.facts.step, workers=workers)
+    with interrupts() as interrupted, open(run.log, "r+b") as log:
+        log.seek(log.truncate(now.facts.log_bytes))
+        saved, began = Saved(now.facts.step), time.monotonic()
+        for step, parts in enumerate(stream, now.facts.step):
+            torch.manual_seed(dropout_seed(recipe.seed, step))
+            rate = learning_rate(step, options)
+            set_rate(now.optimizer, rate)
+            made = update(
+                now.model.train(),
+                now.optimizer,
+                parts,
+                loss,
+                precision=now.facts.precision,
+                clip=options.clip,
+            )
+            average(now.ema, now.model, ema_decay(step, options))
+            now.note(step=step + 1)
+            skips = 0 if made.made else skips + 1
+            if skips > SKIPS_ALLOWED:
+                raise _not_finite(step, skips)
+            ended = time.monotonic()
+            speed = options.batch * options.accumulate / (ended - began)
+            began = ended
+            yield _logged(log, Stepped(step + 1, made, rate, speed))
+
+            last = step + 1 == steps
+            if last or (step + 1) % recipe.validation_steps == 0:
+                evaluation = validate(now, dataset)
+                best = now.keep_best(evaluation.scores.miou)
+                yield _logged(log, Validated(step + 1, evaluation, best))
+                began = time.monotonic()
+            if last or interrupted() or saved.is_due(step + 1):
+                save(run, now, log)
+                saved = Saved(step + 1)
+            if interrupted() and not last:
+                yield Stopped(step + 1, interrupted())
+                return
+    assert evaluation is not None
+    text = json.dumps(evaluation.to_dict(), indent=1, ensure_ascii=False)
+    write_whole(run.scores, text.encode(), durable=True)
+    yield Finished(steps, evaluation)
+
+
+def probe(now: Training, samples: Samples, dataset: DataSet) -> Iterator[Event]:
+    """Choose the precision and estimate the time, on the first batch that will be seen."""
+    recipe, facts = now.facts.recipe, now.facts
+    device = next(now.model.parameters()).device
+    batch = first_batch(samples, recipe, step=facts.step)
+    images, masks, loss = batch.images.to(device), batch.masks.to(device), objective(now, dataset)
+    if facts.step == 0:
+        wanted = recipe.train.precision
+        precision, reason = choose_precision(wanted, now.model, images, masks, loss)
+        now.note(precision=precision)
+        if reason:
+            yield Note(reason)
+    seconds = seconds_per_step(now.model, images, masks, loss, now.facts.precision)
+    left = recipe.train.steps - facts.step
+    yield Started(facts.step, recipe.train.steps, seconds * recipe.train.accumulate * left)
+
+
+def validate(now: Training, dataset: DataSet) -> Evaluation:
+    """The scores of the averaged weights on val."""
+    predictor = Predictor(TorchEngine(now.ema), dataset.classes)
+    averaged = ", averaged (EMA)" if now.facts.recipe.train.ema else ""
+    words = f"last weights, step {now.facts.step}{averaged}"
+    images = score_images(predictor, dataset, "val")
+    return summed("val", dataset.classes, images, weights=words)
+
+
+def dropout_seed(seed: int, step: int) -> int:
+    """What torch's generator starts from at a step."""
+    return int(keyed(seed, Purpose.DROPOUT, step).integers(2**63))
+
+
+class Saved:
+    """When the state was last written."""
+
+    def __init__(self, step: int) -> None:
+        self.step, self.time = step, time.monotonic()
+
+    def is_due(self, step: int) -> bool:
+        """Whether it is time for another."""
+        return step - self.step >= SAVE_STEPS or time.monotonic() - self.time >= SAVE_SECONDS
+
+
+def _logged(log: IO[bytes], event: Stepped | Validated) -> Stepped | Validated:
+    log.write(json.dumps(event.to_dict()).encode() + b"\n")
+    log.flush()
+    return event
+
+
+def _not_finite(step: int, skips: int) -> RunError:
+    return RunError(
+        f"training, step {step}",
+        found=f"the gradient was not finite {skips} times in a row",
+        allowed=f"{SKIPS_ALLOWED} such updates are left out",
+        fix="Lower train.lr, or set train.precision to f32; the last checkpoint is untouched.",
+    )

@@ -1,0 +1,113 @@
+"""What stands before the first step: the run folder, the state to go on from, the networks."""
+
+import copy
+import json
+import os
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from atrous.classes import class_weights
+from atrous.data.dataset import DataSet
+from atrous.errors import RunError
+from atrous.files import remove_leftovers, write_whole
+from atrous.models.build import build_model
+from atrous.predict.engines.torch import pick_device
+from atrous.recipe import Recipe, to_toml
+from atrous.runs import RunFolder
+from atrous.train.checkpoint import (
+    Facts,
+    Training,
+    check_same_run,
+    find_state,
+    restore,
+    write_derived,
+)
+from atrous.train.events import Note
+from atrous.train.optim import build_optimizer
+from atrous.train.step import Objective
+
+
+def start(
+    run: RunFolder, recipe: Recipe, dataset: DataSet, *, resume: bool
+) -> tuple[Training, list[Note]]:
+    """A new training, or the one of the run folder; and what was decided.
+
+    Raises:
+        RunError: the folder is taken, or belongs to another run.
+    """
+    if run.is_run and not resume:
+        raise RunError(
+            run.path,
+            found="holds a run already",
+            allowed="a new run needs a folder of its own",
+            fix="Add --resume to go on with it, or give another --out.",
+        )
+    state, note = find_state(run) if resume else (None, "")
+    facts = new_facts(recipe, dataset)
+    if state:
+        earlier = Facts.from_dict(state.about)
+        check_same_run(earlier, facts, run)
+        facts = earlier
+    make_folder(run, recipe, dataset)
+    torch.set_num_threads(facts.threads)
+    now = new_training(facts, dataset)
+    if state:
+        restore(now, state)
+        write_derived(run, now)
+    return now, [Note(note)] * resume + list(described(now))
+
+
+def new_facts(recipe: Recipe, dataset: DataSet) -> Facts:
+    """The facts of a run that has not begun."""
+    return Facts(
+        recipe=recipe,
+        classes=dataset.classes,
+        dtype=dataset.dtype,
+        dataset=dataset.fingerprint()["sha256"],
+        threads=recipe.threads or os.cpu_count() or 1,
+        precision="f32",
+    )
+
+
+def new_training(facts: Facts, dataset: DataSet) -> Training:
+    """Networks and optimiser at step 0."""
+    recipe = facts.recipe
+    model = build_model(
+        recipe.model, num_classes=len(dataset.classes), dtype=dataset.dtype, seed=recipe.seed
+    )
+    model = model.to(pick_device(recipe.device), memory_format=torch.channels_last)
+    ema = copy.deepcopy(model).requires_grad_(False)
+    return Training(model, ema, build_optimizer(model, recipe.train), {}, facts)
+
+
+def objective(now: Training, dataset: DataSet) -> Objective:
+    """The loss's class weights, from the pixels of train."""
+    exponent = now.facts.recipe.train.class_weight
+    weights = class_weights(dataset.counts["train"], exponent).astype(np.float32)
+    device = next(now.model.parameters()).device
+    return Objective(dataset.classes.ignore_index, torch.from_numpy(weights).to(device))
+
+
+def make_folder(run: RunFolder, recipe: Recipe, dataset: DataSet) -> None:
+    """The run folder with what is known before the first step."""
+    run.path.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(run.path)
+    run.log.touch()
+    write_whole(run.dataset, json.dumps(dataset.fingerprint(), ensure_ascii=False).encode())
+    write_whole(run.recipe, to_toml(recipe).encode(), durable=True)
+
+
+def described(now: Training) -> Iterator[Note]:
+    """What was decided, in sentences."""
+    model, facts = now.facts.recipe.model, now.facts
+    parameters = sum(parameter.numel() for parameter in now.model.parameters())
+    yield Note(
+        f"{model.name} on {model.encoder} ({now.model.encoder.origin}), "
+        f"{parameters / 1e6:.1f} M parameters, output stride {model.output_stride}"
+    )
+    device = next(now.model.parameters()).device
+    yield Note(f"{device}, {facts.threads} threads, torch {torch.__version__}, seed {facts.recipe.seed}")
+    if facts.torch != torch.__version__:
+        yield Note(f"begun with torch {facts.torch}: bytes may differ from a straight run")
