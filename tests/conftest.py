@@ -31,3 +31,46 @@ def shared_data() -> Path:
             f"the shared data sets are not at {folder}; ATROUS_SHARED may name their folder"
         )
     return folder
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small data set, quick to learn: bright discs and dark squares on grass; void borders."""
+    return write_shapes(tmp_path_factory.mktemp("shapes"), train=10, val=4)
+
+
+@pytest.fixture(scope="session")
+def small() -> tuple[str, ...]:
+    """Options of a training that takes seconds: an untrained network, small pictures."""
+    return (
+        "model.pretrained=false",
+        "model.aspp_channels=16",
+        "model.decoder_channels=16",
+        "augment.crop=64",
+        "train.batch=2",
+        "threads=1",
+    )
+
+
+def write_shapes(root: Path, *, train: int, val: int) -> Path:
+    """Pictures of 72 x 96 with three classes, in the folder layout."""
+    import numpy as np
+    from PIL import Image
+
+    (root / "dataset.toml").write_text('classes = ["grass", "disc", "square"]\n')
+    for split, count in (("train", train), ("val", val)):
+        for folder in ("images", "masks"):
+            (root / split / folder).mkdir(parents=True)
+        for i in range(count):
+            random = np.random.default_rng([i, len(split)])
+            y, x = np.mgrid[:72, :96]
+            cy, cx, sy, sx = random.integers(16, 56, 4)
+            disc = (y - cy) ** 2 + (x - cx) ** 2 - 144
+            square = np.maximum(abs(y - sy), abs(x - sx - 24)) - 9
+            mask = np.where(disc < 0, 1, np.where(square < 0, 2, 0)).astype(np.uint8)
+            colours = np.array([[60, 130, 50], [230, 220, 90], [40, 40, 70]])
+            image = (colours[mask] + random.normal(0, 12, (72, 96, 3))).clip(0, 255)
+            mask[(abs(disc) < 24) | (square == 0)] = 255
+            Image.fromarray(image.astype(np.uint8)).save(root / split / "images" / f"{i}.png")
+            Image.fromarray(mask).save(root / split / "masks" / f"{i}.png")
+    return root

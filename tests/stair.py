@@ -23,8 +23,8 @@ STAIR: tuple[tuple[str, ...], ...] = (
     ("data.masks",),
     ("data.scenes",),
     ("data.layouts",),
+    ("data.labels",),
     ("data.dataset",),
-    ("data.survey",),
     ("doctor",),
     ("weights",),
     ("runs",),
@@ -43,7 +43,8 @@ STAIR: tuple[tuple[str, ...], ...] = (
     ("evaluate",),
     ("train.distributed", "train.optim", "train.interrupts", "train.checkpoint"),
     ("train.step",),
-    ("train.probe",),
+    ("train.probe", "train.events"),
+    ("train.start",),
     ("train.loop",),
     ("train",),
     ("export",),
@@ -51,7 +52,6 @@ STAIR: tuple[tuple[str, ...], ...] = (
     ("study",),
     ("report",),
     ("serve",),
-    ("demo",),
     ("cli", "__main__"),
 )
 FREE = re.compile(r"(__init__|__main__|cli(\..*)?)")  # may import anything
@@ -62,7 +62,7 @@ MAY_IMPORT_TORCH = re.compile(  # design, principle 6; a package's name stands f
 )
 # Those that train or need a trained model's gradients; everybody else must also be without
 # torch once all that they import has been imported.
-NEEDS_TORCH = re.compile(r"demo|study")
+NEEDS_TORCH = re.compile(r"study")
 
 HOMELESS = {"utils", "common", "helpers", "base"}
 LONGEST_MODULE = 400

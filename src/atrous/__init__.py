@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from atrous.classes import Classes as Classes
     from atrous.data.dataset import open_dataset as open_dataset
-    from atrous.demo import demo as demo
     from atrous.errors import AtrousError as AtrousError
     from atrous.evaluate import evaluate as evaluate
     from atrous.models.build import build as build
@@ -34,7 +33,7 @@ _HOMES = {
     "load": "atrous.predict.predictor",
     "open_dataset": "atrous.data.dataset",
 }
-_CALLABLE_MODULES = ("demo", "evaluate", "predict", "report", "train")
+_CALLABLE_MODULES = ("evaluate", "predict", "report", "train")
 __all__ = sorted([*_HOMES, *_CALLABLE_MODULES])
 
 

@@ -18,9 +18,7 @@ from atrous.types import Colour, Mask, RawMask
 IGNORE = "ignore"
 
 # Distinct under the common colour deficiencies; Petroff 2021 (arXiv 2107.02270), ten colours.
-PETROFF = (
-    "#3f90da #ffa90e #bd1f01 #94a4a2 #832db6 #a96b59 #e76300 #b9ac70 #717581 #92dadd".split()
-)
+PETROFF = "#3f90da #ffa90e #bd1f01 #94a4a2 #832db6 #a96b59 #e76300 #b9ac70 #717581 #92dadd".split()
 
 
 @dataclass(frozen=True)
@@ -74,8 +72,11 @@ class Classes:
         indices = [self.index_of(value) for value in values]
         if None in indices:
             raise self.outside(raw, values[indices.index(None)], where)
+        targets = np.array(indices, self.dtype)
+        if raw.dtype.itemsize > 2:
+            return targets[np.searchsorted(values, raw)]
         table = np.zeros(values[-1] - values[0] + 1, self.dtype)
-        table[np.array(values) - values[0]] = indices
+        table[np.array(values) - values[0]] = targets
         return table[raw.astype(np.int64) - values[0]]
 
     def outside(self, raw: RawMask, value: int, where: object) -> MaskError:
@@ -89,7 +90,7 @@ class Classes:
             found=f"holds label {value} (first at row {y}, column {x}; {(raw == value).sum()} px)",
             allowed=f"the label space has {len(self)} classes (0-{len(self) - 1}){also} "
             f"and ignores {', '.join(ignored)}",
-            fix=f"Map it in dataset.toml ([remap] {value} = CLASS or \"ignore\"), or add the class.",
+            fix=f'Map it in dataset.toml ([remap] {value} = CLASS or "ignore"), or add the class.',
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -16,7 +16,11 @@ class AtrousError(Exception):
     """An error that its reader can act on.
 
     Example:
-        >>> print(MaskError("a.png", found="holds class 21", allowed="classes are 0-20", fix="Map it."))
+        >>> print(
+        ...     MaskError(
+        ...         "a.png", found="holds class 21", allowed="classes are 0-20", fix="Map it."
+        ...     )
+        ... )
         a.png: holds class 21, but classes are 0-20. Map it.
     """
 

@@ -1,7 +1,7 @@
 """Data set x predictor -> scores, per image and whole, in constant memory."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -56,14 +56,17 @@ class Evaluation:
         }
 
 
+Track = Callable[[Sequence[Any]], Iterable[Any]]
+
+
 def score_images(
-    predictor: "Predictor", dataset: "DataSet", split: str
+    predictor: "Predictor", dataset: "DataSet", split: str, *, track: Track = iter
 ) -> Iterator[tuple[str, Scores]]:
-    """The name and the scores of one image after the other."""
+    """The name and the scores of one image after the other; `track` wraps the pairs."""
     from atrous.kernels.counts import confusion_counts
 
     classes = dataset.classes
-    for pair in dataset.split(split):
+    for pair in track(dataset.split(split)):
         sample = dataset.read(pair)
         pred = predictor(sample.image).mask
         counts = confusion_counts(
@@ -86,9 +89,17 @@ def summed(
 
 
 def evaluate(
-    run_or_file: str | Path, data: str | Path, *, split: str = "val", weights: str = "last"
+    run_or_file: str | Path,
+    data: str | Path,
+    *,
+    split: str = "val",
+    weights: str = "last",
+    device: str = "auto",
+    track: Track = iter,
 ) -> Evaluation:
     """Scores of a run or weights file on a split of a data set.
+
+    `track` wraps the sequence of pairs, to show progress.
 
     Raises:
         DataError: the data set cannot be read, or has another label space.
@@ -97,9 +108,9 @@ def evaluate(
     from atrous.data.dataset import open_dataset
     from atrous.predict.predictor import load
 
-    predictor = load(run_or_file, weights=weights)
+    predictor = load(run_or_file, weights=weights, device=device)
     dataset = open_dataset(Path(data), classes=predictor.classes)
-    images = score_images(predictor, dataset, split)
+    images = score_images(predictor, dataset, split, track=track)
     return summed(split, predictor.classes, images, weights=predictor.description)
 
 

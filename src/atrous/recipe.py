@@ -26,8 +26,12 @@ class Fcn(Options):
 
     name: Literal["fcn32s", "fcn16s", "fcn8s"] = Field("fcn8s", description="the finest skip used")
     encoder: str = Field("efficientnet_lite0", description="a timm model that gives features")
-    pretrained: bool = Field(True, description="start from ImageNet weights where a package has them")
-    output_stride: Literal[8, 16, 32] = Field(32, description="pixels a cell of the deepest features")
+    pretrained: bool = Field(
+        True, description="start from ImageNet weights where a package has them"
+    )
+    output_stride: Literal[8, 16, 32] = Field(
+        32, description="pixels a cell of the deepest features"
+    )
     fc_channels: int = Field(512, ge=1, description="maps of the layer before the deepest score")
     dropout: float = Field(0.5, ge=0, lt=1, description="share of those maps dropped in training")
 
@@ -35,10 +39,16 @@ class Fcn(Options):
 class DeepLabV3Plus(Options):
     """DeepLab v3+ (Chen et al. 2018b): atrous pyramid, image pooling, stride-4 decoder."""
 
-    name: Literal["deeplabv3plus"] = Field("deeplabv3plus", description="one word chooses the model")
+    name: Literal["deeplabv3plus"] = Field(
+        "deeplabv3plus", description="one word chooses the model"
+    )
     encoder: str = Field("efficientnet_lite0", description="a timm model that gives features")
-    pretrained: bool = Field(True, description="start from ImageNet weights where a package has them")
-    output_stride: Literal[8, 16] = Field(16, description="8 is finer; the last stages hold 4x as much")
+    pretrained: bool = Field(
+        True, description="start from ImageNet weights where a package has them"
+    )
+    output_stride: Literal[8, 16] = Field(
+        16, description="8 is finer; the last stages hold 4x as much"
+    )
     aspp_channels: int = Field(256, ge=1, description="maps of each branch of the pyramid")
     low_level_channels: int = Field(48, ge=1, description="maps kept of the stride-4 features")
     decoder_channels: int = Field(256, ge=1, description="maps of the decoder")
@@ -62,7 +72,9 @@ class Augment(Options):
     scale_min: float = Field(0.5, gt=0, le=8, description="smallest random scale")
     scale_max: float = Field(2.0, gt=0, le=8, description="largest random scale")
     flip: bool = Field(True, description="mirror left-right half of the time")
-    photometric: float = Field(0.3, ge=0, le=1, description="brightness, contrast, saturation: +- share")
+    photometric: float = Field(
+        0.3, ge=0, le=1, description="brightness, contrast, saturation: +- share"
+    )
 
     @model_validator(mode="after")
     def _scales_in_order(self) -> "Augment":
@@ -82,15 +94,21 @@ class Train(Options):
     encoder_lr: float = Field(0.3, ge=0, description="factor on lr for the encoder")
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd; beta1 of adamw")
     weight_decay: float = Field(0.01, ge=0, description="on weights of convolutions, not on biases")
-    warmup: int = Field(50, ge=0, description="steps of linear rise of the rate (half of all at most)")
+    warmup: int = Field(
+        50, ge=0, description="steps of linear rise of the rate (half of all at most)"
+    )
     poly_power: float = Field(0.9, gt=0, description="rate falls as (1 - step / steps) ** this")
     clip: float = Field(5.0, ge=0, description="largest gradient norm; 0 = no limit")
-    class_weight: float = Field(0.35, ge=0, le=1, description="weight (1 / frequency) ** this; 0 = none")
+    class_weight: float = Field(
+        0.35, ge=0, le=1, description="weight (1 / frequency) ** this; 0 = none"
+    )
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights; 0 = off")
     precision: Literal["f32", "bf16", "auto"] = Field(
         "f32", description="bf16 is used only where its self-test passes; auto tries it"
     )
-    validate_every: int = Field(0, ge=0, description="steps between validations; 0 = an eighth of all")
+    validate_every: int = Field(
+        0, ge=0, description="steps between validations; 0 = an eighth of all"
+    )
 
 
 class Predict(Options):
@@ -102,8 +120,12 @@ class Predict(Options):
 class Recipe(Options):
     """All options of a run."""
 
-    seed: int = Field(0, ge=0, lt=2**63, description="order, augmentation, initial weights, dropout")
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where torch computes")
+    seed: int = Field(
+        0, ge=0, lt=2**63, description="order, augmentation, initial weights, dropout"
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        "auto", description="where torch computes"
+    )
     threads: int = Field(0, ge=0, description="CPU threads of torch; 0 = as many as cores")
     model: Model = Field(default_factory=DeepLabV3Plus)
     augment: Augment = Field(default_factory=Augment)

@@ -33,7 +33,7 @@ class Weights(NamedTuple):
 
 def write_weights(path: Path, tensors: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> str:
     """Write tensors and what is said of them, whole and durably; returns the digest."""
-    tensors = {name: np.ascontiguousarray(array) for name, array in sorted(tensors.items())}
+    tensors = {name: np.asarray(array, order="C") for name, array in sorted(tensors.items())}
     body = {
         "about": about,
         "format": FORMAT,

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from atrous.classes import Classes, label_values
-from atrous.data.images import Header, fit_image, open_picture, orientation, read_header, read_image
+from atrous.data.images import Header, fit_image, open_picture, orientation, read_image
 from atrous.data.labels import label_space
 from atrous.data.layouts import Layout, Pair, find_layout
 from atrous.data.masks import read_mask
@@ -153,11 +153,12 @@ def _look_at_all(layout: Layout) -> tuple[FileRecord, ...]:
 
 def _look_at(split: str, pair: Pair) -> FileRecord | DataError:
     try:
-        header = read_header(pair.image)
+        image = read_image(pair.image)  # whole: a file cut short must not stop a run half-way
+        header = Header(image.shape[:2], image.shape[2], str(image.dtype))
         raw = read_mask(pair.mask)
         _check_size(pair, header.size, raw.shape)
-        image, mask = _digest(pair.image), _digest(pair.mask)
-        return FileRecord(split, pair, header, *image, *mask, _label_counts(raw))
+        hashes = *_digest(pair.image), *_digest(pair.mask)
+        return FileRecord(split, pair, header, *hashes, _label_counts(raw))
     except DataError as error:
         return error
     except OSError as error:

@@ -4,6 +4,7 @@ The content of a file decides what it is, never its suffix. A file that cannot b
 an `ImageError` that names it, whatever the decoder raised.
 """
 
+import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image as pil
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
@@ -21,6 +23,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from atrous.errors import AtrousError, ImageError
+from atrous.files import write_whole
 from atrous.types import Image, Size
 
 PIXEL_LIMIT = 500_000_000  # decoding RGB then takes 4 GB; larger files are bombs, or rasters
@@ -111,6 +114,13 @@ def read_header(path: Path) -> Header:
 def open_source(path: Path) -> Source:
     """What a picture file is, and a way to its pixels."""
     return Source(path, *read_header(path))
+
+
+def write_jpeg(path: Path, image: UInt8[np.ndarray, "H W 3"]) -> None:
+    """Write a picture for people to look at, without the metadata of its origin."""
+    content = io.BytesIO()
+    pil.fromarray(image).save(content, "JPEG", quality=92)
+    write_whole(path, content.getvalue())
 
 
 def as_image(obj: np.ndarray | str | Path | pil.Image) -> Image:
@@ -272,7 +282,7 @@ def _checked_array(array: np.ndarray) -> Image:
         kind = type(array).__name__
         fix = "Give a NumPy array, a path or a Pillow picture."
         raise ImageError(where, found=f"is a {kind}", allowed=allowed, fix=fix)
-    if array.dtype not in (np.uint8, np.uint16):
+    if array.dtype.newbyteorder("=") not in (np.uint8, np.uint16):
         fix = "Convert it: 0-255 as uint8 or 0-65535 as uint16."
         raise ImageError(where, found=f"is of {array.dtype}", allowed=allowed, fix=fix)
     image = array[..., None] if array.ndim == 2 else array

@@ -108,14 +108,18 @@ def _at_least_two(root: Path, space: Space, values: set[int]) -> Space:
 def _gaps(root: Path, labels: list[int]) -> DataError:
     some = "\n".join(f"    {value} = {i}" for i, value in enumerate(labels[:4]))
     more = "\n    ..." if len(labels) > 4 else ""
-    count = max([*labels, 1]) + 1
+    last = labels[-1]
+    naming = (
+        f'the label space:\n    classes = ["NAME OF 0", ..., "NAME OF {last}"]'
+        f"   # or classes = {last + 1}\nor close the gaps:"
+        if labels[0] >= 0 and last < 65535
+        else "a class for each label:"
+    )
     return DataError(
         root,
         found=f"has masks with {len(labels)} label values that leave gaps ({_listed(labels)})",
         allowed="without declared classes, labels count up from 0",
-        fix=f"Write dataset.toml there (or in a copy), with the label space:\n"
-        f'    classes = ["NAME OF 0", ..., "NAME OF {count - 1}"]   # or classes = {count}\n'
-        f"or close the gaps:\n    [remap]\n{some}{more}",
+        fix=f"Write dataset.toml there (or in a copy), with {naming}\n    [remap]\n{some}{more}",
     )
 
 

@@ -32,8 +32,8 @@ def is_mask(path: Path) -> bool:
 def read_mask(path: Path) -> RawMask:
     """Label values of a mask file as they are stored.
 
-    Palette masks give their indices, 1-bit masks 0 and 1. EXIF orientation is applied where
-    the mask file itself has it.
+    Palette masks give their indices (a GIF of greys alone gives its grey levels), 1-bit masks
+    0 and 1. EXIF orientation is applied where the mask file itself has it.
 
     Raises:
         MaskError: unreadable, lossy (JPEG), or colours or floats in place of indices.
@@ -100,10 +100,22 @@ def _read_picture(picture: pil.Image, path: Path) -> RawMask:
         raise _not_indices(path, "holds 32-bit floats", "Round it and save it as 8-bit PNG.")
     if picture.mode not in ("1", "L", "P", "I") and not picture.mode.startswith("I;16"):
         raise _colours(picture, path)
+    if picture.format == "GIF" and picture.mode == "P":
+        picture = _grey_levels(picture)
     raw = np.array(turn(picture, to))
     if raw.dtype == bool or stretch > 1:
         return raw.astype(np.uint8) // np.uint8(stretch)
     return raw.astype(raw.dtype.newbyteorder("="), copy=False)
+
+
+def _grey_levels(picture: pil.Image) -> pil.Image:
+    """A GIF's levels, if all its colours are grey.
+
+    It cannot store grey but by a palette, and programs renumber that on saving. Other
+    palettes stay indices.
+    """
+    pixels = np.asarray(picture.convert("RGB"))
+    return picture.convert("L") if (pixels == pixels[..., :1]).all() else picture
 
 
 def _raw_mode(picture: pil.Image) -> str:

@@ -1,19 +1,46 @@
-"""How kernels are compiled and launched: numba, cached where a cache can be written."""
+"""How kernels are compiled and launched.
 
-import threading
+numba compiles them, without its own threads: its OpenMP layer sets the thread count of the whole
+process, torch's too (and with it the bytes of a training), its workqueue layer aborts when two
+threads enter at once, and neither survives a fork. Instead the serial kernels, which let go of
+the GIL, run on strips in a pool of ordinary threads.
+"""
+
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 import numba
 
-# numba's workqueue layer aborts the process when two threads enter parallel kernels at once.
-LAUNCH = threading.Lock()
 
-
-def compiled(function: Callable[..., Any], *, parallel: bool = False) -> Callable[..., Any]:
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function` compiled on its first call; the machine code is kept on disk if possible."""
-    options = {"nogil": True, "parallel": parallel}
     try:
-        return numba.njit(cache=True, **options)(function)
+        return numba.njit(function, cache=True, nogil=True)
     except RuntimeError:  # neither the package nor the home folder can be written
-        return numba.njit(**options)(function)
+        return numba.njit(function, nogil=True)
+
+
+def in_strips(work: Callable[[int, int], None], rows: int, *, parallel: bool) -> None:
+    """Call `work(first, end)` on strips that make up `rows`, at once if `parallel`."""
+    strips = min(cores(), rows) if parallel else 1
+    if strips <= 1:
+        work(0, rows)
+        return
+    bounds = [strip * rows // strips for strip in range(strips + 1)]
+    list(_pool(os.getpid()).map(work, bounds[:-1], bounds[1:]))
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@cache
+def _pool(process: int) -> ThreadPoolExecutor:
+    """A pool of this process: the threads of a parent do not come along in a fork."""
+    return ThreadPoolExecutor(cores(), thread_name_prefix="atrous-kernel")

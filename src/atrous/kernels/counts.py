@@ -1,9 +1,8 @@
 """Confusion counts: pixels by true class and predicted class."""
 
-import numba
 import numpy as np
 
-from atrous.kernels.compiled import LAUNCH, compiled
+from atrous.kernels.compiled import compiled, in_strips
 from atrous.types import Confusion, Mask
 
 
@@ -15,19 +14,21 @@ def confusion_counts(
     `pred` holds class indices only. Values outside are the caller's fault and not checked.
 
     Example:
-        >>> confusion_counts(np.uint8([[0, 1]]), np.uint8([[1, 255]]), num_classes=2, ignore_index=255)
+        >>> confusion_counts(
+        ...     np.uint8([[0, 1]]), np.uint8([[1, 255]]), num_classes=2, ignore_index=255
+        ... )
         array([[0, 0],
                [1, 0]])
     """
-    pred, mask = np.ascontiguousarray(pred).reshape(-1), np.ascontiguousarray(mask).reshape(-1)
-    if not parallel:
+    parts: list[np.ndarray] = []
+
+    def strip(first: int, end: int) -> None:
         counts = np.zeros(num_classes**2, np.int64)
-        _serial(pred, mask, num_classes, ignore_index, counts)
-        return counts.reshape(num_classes, num_classes)
-    parts = np.zeros((numba.get_num_threads(), num_classes**2), np.int64)
-    with LAUNCH:
-        _parallel(pred, mask, num_classes, ignore_index, parts)
-    return parts.sum(0).reshape(num_classes, num_classes)
+        parts.append(counts)
+        _count(pred[first:end], mask[first:end], num_classes, ignore_index, counts)
+
+    in_strips(strip, len(mask), parallel=parallel)
+    return np.sum(parts, 0).reshape(num_classes, num_classes)
 
 
 def confusion_counts_reference(
@@ -39,18 +40,11 @@ def confusion_counts_reference(
     return np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
-def _count(pred, mask, num_classes, ignore_index, counts):
-    for i in range(mask.size):
-        if mask[i] != ignore_index:
-            counts[np.int64(mask[i]) * num_classes + np.int64(pred[i])] += 1
+def _count_pixels(pred, mask, num_classes, ignore_index, counts):
+    for y in range(mask.shape[0]):
+        for x in range(mask.shape[1]):
+            if mask[y, x] != ignore_index:
+                counts[np.int64(mask[y, x]) * num_classes + np.int64(pred[y, x])] += 1
 
 
-def _count_parts(pred, mask, num_classes, ignore_index, parts):
-    strips = parts.shape[0]
-    for strip in numba.prange(strips):
-        low, high = strip * mask.size // strips, (strip + 1) * mask.size // strips
-        _serial(pred[low:high], mask[low:high], num_classes, ignore_index, parts[strip])
-
-
-_serial = compiled(_count)
-_parallel = compiled(_count_parts, parallel=True)
+_count = compiled(_count_pixels)

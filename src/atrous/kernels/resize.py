@@ -1,9 +1,8 @@
 """Grid logits -> mask: bilinear resize and arg-max in one pass, without full-size logits."""
 
-import numba
 import numpy as np
 
-from atrous.kernels.compiled import LAUNCH, compiled
+from atrous.kernels.compiled import compiled, in_strips
 from atrous.types import Grid, GridLogits, Mask, Size
 
 
@@ -19,15 +18,16 @@ def argmax_at_pixels(
         >>> argmax_at_pixels(logits, grid=Grid(2), size=(1, 4))
         array([[0, 0, 1, 1]], dtype=uint8)
     """
-    rows = taps(size[0], logits.shape[1], grid)
+    top, bottom, down = taps(size[0], logits.shape[1], grid)
     columns = taps(size[1], logits.shape[2], grid)
     cells = np.ascontiguousarray(logits.transpose(1, 2, 0))  # h w K: classes lie side by side
     mask = np.empty(size, dtype)
-    if not parallel:
-        _serial(cells, *rows, *columns, mask)
-        return mask
-    with LAUNCH:
-        _parallel(cells, *rows, *columns, mask, numba.get_num_threads())
+
+    def strip(first: int, end: int) -> None:
+        part = slice(first, end)
+        _rows(cells, top[part], bottom[part], down[part], *columns, mask[part])
+
+    in_strips(strip, size[0], parallel=parallel)
     return mask
 
 
@@ -71,23 +71,14 @@ def _fill_row(top, bottom, weight, left, right, across, blended, winners, out):
         out[x] = best
 
 
-def _serial_rows(cells, top, bottom, down, left, right, across, mask):
+def _fill_rows(cells, top, bottom, down, left, right, across, mask):
     blended = np.empty(cells.shape[1:], np.float32)
     winners = np.empty(cells.shape[1], np.int64)
     for y in range(mask.shape[0]):
-        _row(cells[top[y]], cells[bottom[y]], down[y], left, right, across, blended, winners, mask[y])
-
-
-def _parallel_rows(cells, top, bottom, down, left, right, across, mask, strips):
-    for strip in numba.prange(strips):
-        blended = np.empty(cells.shape[1:], np.float32)
-        winners = np.empty(cells.shape[1], np.int64)
-        for y in range(strip * mask.shape[0] // strips, (strip + 1) * mask.shape[0] // strips):
-            _row(
-                cells[top[y]], cells[bottom[y]], down[y], left, right, across, blended, winners, mask[y]
-            )
+        _row(
+            cells[top[y]], cells[bottom[y]], down[y], left, right, across, blended, winners, mask[y]
+        )
 
 
 _row = compiled(_fill_row)
-_serial = compiled(_serial_rows)
-_parallel = compiled(_parallel_rows, parallel=True)
+_rows = compiled(_fill_rows)

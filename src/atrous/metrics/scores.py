@@ -74,9 +74,7 @@ class Scores:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; None where a number is not defined."""
-        rows = zip(
-            self.names, self.iou, self.precision, self.recall, self.pixel_share, strict=True
-        )
+        rows = zip(self.names, self.iou, self.precision, self.recall, self.pixel_share, strict=True)
         return {
             "mIoU": _plain(self.miou),
             "pixel_accuracy": _plain(self.pixel_accuracy),

@@ -70,7 +70,10 @@ class DeepLabV3PlusHead(nn.Module):
         maps, separable = options.decoder_channels, options.separable
         self.refine = nn.Sequential(
             conv_block(
-                options.aspp_channels + options.low_level_channels, maps, kernel=3, separable=separable
+                options.aspp_channels + options.low_level_channels,
+                maps,
+                kernel=3,
+                separable=separable,
             ),
             conv_block(maps, maps, kernel=3, separable=separable),
         )

@@ -29,7 +29,9 @@ class FcnHead(nn.Module):
     def forward(self, features: list[Tensor]) -> Tensor:
         deepest = self.dropout(self.fc(features[-1]))
         logits = self.scores[-1](deepest)
-        finer = list(zip(self.scores[:-1], features[-len(self.scores) : -1], self.factors, strict=True))
+        finer = list(
+            zip(self.scores[:-1], features[-len(self.scores) : -1], self.factors, strict=True)
+        )
         for score, feature, factor in reversed(finer):
             logits = enlarge(logits, factor) + score(feature)
         return logits

@@ -78,24 +78,21 @@ def sparkline(values: Float64[np.ndarray, " N"], *, label: str) -> str:
     )
 
 
-def smoothed(values: Float64[np.ndarray, " N"], half_life: float) -> Float64[np.ndarray, " N"]:
-    """Running mean in which a value counts half after `half_life` more; the start is unbiased.
-
-    Values that are not finite are left out of the mean.
+def smoothed(values: Float64[np.ndarray, " N"], reach: int) -> Float64[np.ndarray, " N"]:
+    """Mean of each value and its neighbours up to `reach` away, of those that are finite.
 
     Example:
-        >>> smoothed(np.array([4.0, 4.0, 1.0]), 1).round(2).tolist()
-        [4.0, 4.0, 2.29]
+        >>> smoothed(np.array([4.0, 1.0, 1.0, 7.0]), 1).tolist()
+        [2.5, 2.0, 3.0, 4.0]
     """
-    keep = 0.5 ** (1 / max(half_life, 1e-9))
-    total = weight = 0.0
-    means = np.full(len(values), np.nan)
-    for i, value in enumerate(values):
-        known = math.isfinite(value)
-        total = keep * total + (value if known else 0.0)
-        weight = keep * weight + known
-        means[i] = total / weight if weight else np.nan
-    return means
+    known = np.isfinite(values)
+    sums = np.cumsum(np.r_[0.0, np.where(known, values, 0.0)])
+    counts = np.cumsum(np.r_[0, known])
+    i = np.arange(len(values))
+    low, high = np.maximum(i - reach, 0), np.minimum(i + reach + 1, len(values))
+    count = counts[high] - counts[low]
+    whole = np.full(len(values), np.nan)
+    return np.divide(sums[high] - sums[low], count, out=whole, where=count > 0)
 
 
 def nice_ticks(low: float, high: float, count: int) -> tuple[float, ...]:

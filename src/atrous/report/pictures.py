@@ -34,7 +34,7 @@ class Verdict(IntEnum):
 
 # RGBA: what was right sinks back, what was wrong stands out in colour and in brightness.
 VERDICTS = {
-    Verdict.RIGHT: (16, 18, 24, 184),
+    Verdict.RIGHT: (16, 18, 24, 140),
     Verdict.WRONG: (255, 61, 113, 255),
     Verdict.STRIPE: (255, 226, 232, 255),
     Verdict.IGNORED: (128, 132, 140, 255),

@@ -1,9 +1,9 @@
 """The training state on disk: one file is the truth, the one before is kept.
 
-    state.safetensors            model/…  ema/…  best/…  optimizer/…  and what is said of them
-    state.previous.safetensors   the state before it, used when the newer one is damaged
-    last.safetensors             derived: the averaged weights, for predicting
-    best.safetensors             derived: those that did best on val
+state.safetensors            model/…  ema/…  best/…  optimizer/…  and what is said of them
+state.previous.safetensors   the state before it, used when the newer one is damaged
+last.safetensors             derived: the averaged weights, for predicting
+best.safetensors             derived: those that did best on val
 """
 
 import os

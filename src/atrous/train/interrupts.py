@@ -20,7 +20,9 @@ def interrupts() -> Iterator[Callable[[], int]]:
     if threading.current_thread() is not threading.main_thread():
         yield lambda: 0  # only the main thread may set handlers
         return
-    earlier = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
+    earlier = {
+        number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         yield lambda: came[0] if came else 0
     finally:

@@ -11,7 +11,10 @@ def learning_rate(step: int, options: Train) -> float:
     """The rate of the update that follows `step` earlier ones: linear warm-up times poly.
 
     Example:
-        >>> [round(learning_rate(s, Train(steps=4, warmup=1, lr=1, poly_power=1)), 2) for s in range(4)]
+        >>> [
+        ...     round(learning_rate(s, Train(steps=4, warmup=1, lr=1, poly_power=1)), 2)
+        ...     for s in range(4)
+        ... ]
         [1.0, 0.75, 0.5, 0.25]
     """
     warmup = min(options.warmup, options.steps // 2)
@@ -52,7 +55,9 @@ def ema_decay(step: int, options: Train) -> float:
 @torch.no_grad()
 def average(averaged: nn.Module, model: nn.Module, decay: float) -> None:
     """Move averaged weights and BatchNorm statistics towards the model's."""
-    for mean, value in zip(averaged.state_dict().values(), model.state_dict().values(), strict=True):
+    for mean, value in zip(
+        averaged.state_dict().values(), model.state_dict().values(), strict=True
+    ):
         if mean.is_floating_point():
             mean.lerp_(value, 1 - decay)
         else:

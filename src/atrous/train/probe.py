@@ -29,9 +29,7 @@ def seconds_per_step(
     return _timed(model, images, masks, objective, precision)
 
 
-def bf16_verdict(
-    model: Segmenter, images: Tensor, masks: Tensor, objective: Objective
-) -> Verdict:
+def bf16_verdict(model: Segmenter, images: Tensor, masks: Tensor, objective: Objective) -> Verdict:
     """Compare one bf16 with one f32 backward pass from the same weights, statistics fixed.
 
     On torch 2.14 the bf16 channels-last weight gradient of dilated depthwise convolutions is

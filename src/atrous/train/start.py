@@ -50,9 +50,9 @@ def start(
         earlier = Facts.from_dict(state.about)
         check_same_run(earlier, facts, run)
         facts = earlier
-    make_folder(run, recipe, dataset)
     torch.set_num_threads(facts.threads)
     now = new_training(facts, dataset)
+    make_folder(run, recipe, dataset)
     if state:
         restore(now, state)
         write_derived(run, now)
@@ -108,6 +108,8 @@ def described(now: Training) -> Iterator[Note]:
         f"{parameters / 1e6:.1f} M parameters, output stride {model.output_stride}"
     )
     device = next(now.model.parameters()).device
-    yield Note(f"{device}, {facts.threads} threads, torch {torch.__version__}, seed {facts.recipe.seed}")
+    yield Note(
+        f"{device}, {facts.threads} threads, torch {torch.__version__}, seed {facts.recipe.seed}"
+    )
     if facts.torch != torch.__version__:
         yield Note(f"begun with torch {facts.torch}: bytes may differ from a straight run")

@@ -89,7 +89,7 @@ def _split(
     splits |= by_folder
     notes += more
     if unlisted := count_unlisted(everything, splits) * bool(by_list):
-        notes.append(f"{unlisted} pictures are in no list and were left out.")
+        notes.append(f"Pictures in no list, left out: {unlisted}.")
     _refuse_shared(root, splits)
     return {split: splits[split] for split in SPLITS if split in splits}, tuple(notes)
 
@@ -103,7 +103,7 @@ def _by_folder(root: Path, pools: dict[str, Pool]) -> tuple[dict[str, tuple[Pair
             raise empty(root, f"{named} holds no pair")
         splits[split or "train"] = pairs
         if len(pairs) < len(pool.images):
-            notes.append(f"{len(pool.images) - len(pairs)} pictures have no mask, left out.")
+            notes.append(f"Pictures without a mask, left out: {len(pool.images) - len(pairs)}.")
     return splits, notes
 
 

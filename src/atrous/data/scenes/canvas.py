@@ -81,20 +81,26 @@ class Sketch:
     def _near(self, points: Sequence[Point] | np.ndarray) -> list[Point]:
         return [(float(x) - self.left, float(y) - self.top) for x, y in points]
 
-    def polygon(self, points: Sequence[Point] | np.ndarray, colour: Sequence[float] | np.ndarray) -> None:
+    def polygon(
+        self, points: Sequence[Point] | np.ndarray, colour: Sequence[float] | np.ndarray
+    ) -> None:
         """Fill a polygon."""
         spots = self._near(points)
         self._draw.polygon(spots, fill=_bytes(colour))
         self._stamp.polygon(spots, fill=1)
 
-    def disc(self, centre: Point, rx: float, ry: float, colour: Sequence[float] | np.ndarray) -> None:
+    def disc(
+        self, centre: Point, rx: float, ry: float, colour: Sequence[float] | np.ndarray
+    ) -> None:
         """Fill an upright ellipse."""
         x, y = centre[0] - self.left, centre[1] - self.top
         box = (x - rx, y - ry, x + rx, y + ry)
         self._draw.ellipse(box, fill=_bytes(colour))
         self._stamp.ellipse(box, fill=1)
 
-    def stroke(self, points: Sequence[Point], width: float, colour: Sequence[float] | np.ndarray) -> None:
+    def stroke(
+        self, points: Sequence[Point], width: float, colour: Sequence[float] | np.ndarray
+    ) -> None:
         """Draw a line of round joints, never thinner than two pixels (one in the final picture)."""
         thick = max(2, round(width))
         spots = self._near(points)
@@ -111,5 +117,8 @@ class Sketch:
         colour = np.asarray(self._image, np.float32) * np.float32(1 / 255)
         if texture is not None:
             colour = colour * texture[..., None]
-        window = (slice(self.top, self.top + self.size[1]), slice(self.left, self.left + self.size[0]))
+        window = (
+            slice(self.top, self.top + self.size[1]),
+            slice(self.left, self.left + self.size[0]),
+        )
         self.canvas.lay(window, np.asarray(self._cover), self.canvas.haze(colour, depth), label)

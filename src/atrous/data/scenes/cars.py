@@ -43,7 +43,12 @@ class _Pose:
 
     def world(self, points: np.ndarray) -> np.ndarray:
         across, height, along = np.asarray(points, float).T[..., None]
-        return self.base + across * self.across + along * self.along + height * np.array([0.0, 1.0, 0.0])
+        return (
+            self.base
+            + across * self.across
+            + along * self.along
+            + height * np.array([0.0, 1.0, 0.0])
+        )
 
     def pixels(self, points: np.ndarray) -> np.ndarray:
         return self.canvas.camera.project(self.world(points))
@@ -66,6 +71,7 @@ class _Pose:
 
 def _inset(quad: np.ndarray, u: tuple[float, float], v: tuple[float, float]) -> np.ndarray:
     """A smaller quadrilateral within four corners, by shares of its two sides."""
+
     def at(a: float, b: float) -> np.ndarray:
         return (quad[0] * (1 - a) + quad[1] * a) * (1 - b) + (quad[3] * (1 - a) + quad[2] * a) * b
 
@@ -84,10 +90,14 @@ def _strip(sketch: Sketch, pose: _Pose, car: Car, name: str, quad: np.ndarray) -
         return
     sketch.polygon(pose.pixels(quad), pose.tone(car.colour, normal))
     lamps = pose.canvas.light.lamps and not car.parked
-    if name == "windscreen" or (name == "rear window" and not (car.body == "van" and car.grain % 2)):
+    if name == "windscreen" or (
+        name == "rear window" and not (car.body == "van" and car.grain % 2)
+    ):
         pane = _inset(quad, (0.07, 0.93), (0.08, 0.90))
         sketch.polygon(pose.pixels(pane), _window(pose, normal))
-        sketch.polygon(pose.pixels(_inset(quad, (0.12, 0.5), (0.45, 0.85))), _window(pose, normal) * 1.35)
+        sketch.polygon(
+            pose.pixels(_inset(quad, (0.12, 0.5), (0.45, 0.85))), _window(pose, normal) * 1.35
+        )
     elif name == "nose":
         grille = np.array([0.06, 0.06, 0.07])
         sketch.polygon(pose.pixels(_inset(quad, (0.24, 0.76), (0.52, 0.84))), grille)
@@ -112,7 +122,10 @@ def _wheels(sketch: Sketch, pose: _Pose, body: np.ndarray, side: int, near: bool
     for along in (body[0, 0] - 0.82, body[-1, 0] + 0.80):
         place = (side * (body[0, 2] + 0.015), _TYRE, along)
         if near:
-            sketch.polygon(pose.pixels(_ring((place[0], _TYRE + 0.03, along), _TYRE + 0.07)), (0.05, 0.05, 0.055))
+            sketch.polygon(
+                pose.pixels(_ring((place[0], _TYRE + 0.03, along), _TYRE + 0.07)),
+                (0.05, 0.05, 0.055),
+            )
         sketch.polygon(pose.pixels(_ring(place, _TYRE)), (0.09, 0.09, 0.10))
         if near:
             rim = np.array([0.56, 0.57, 0.60]) * pose.canvas.light.on((0, 0.3, -0.8))
@@ -140,7 +153,9 @@ def _flank(sketch: Sketch, pose: _Pose, car: Car, body: np.ndarray, side: int) -
     for u in ((0.10, 0.48), (0.53, last)):
         if u[1] > u[0]:
             sketch.polygon(pose.pixels(_inset(cabin, u, (0.10, 0.86))), glass)
-            sketch.polygon(pose.pixels(_inset(cabin, (u[0] + 0.05, u[0] + 0.2), (0.3, 0.86))), glass * 1.3)
+            sketch.polygon(
+                pose.pixels(_inset(cabin, (u[0] + 0.05, u[0] + 0.2), (0.3, 0.86))), glass * 1.3
+            )
     middle = (at[2] + at[5]) / 2
     seam = np.array([middle, middle + (0, 0.4 - middle[1], 0)])
     sketch.stroke([tuple(p) for p in pose.pixels(seam)], 1, tone * 0.55)
@@ -153,9 +168,16 @@ def _flank(sketch: Sketch, pose: _Pose, car: Car, body: np.ndarray, side: int) -
 def paint_car(canvas: Canvas, street: Street, car: Car) -> None:
     """One car; its shadow is on the ground already."""
     pose, body = _Pose(canvas, street, car), np.array(_BODIES[car.body])
-    if (pose.base + abs(body[0, 0]) * pose.along)[2] < 1.5 or (pose.base - abs(body[0, 0]) * pose.along)[2] < 1.5:
+    if (pose.base + abs(body[0, 0]) * pose.along)[2] < 1.5 or (
+        pose.base - abs(body[0, 0]) * pose.along
+    )[2] < 1.5:
         return
-    corners = [(side * body[1, 2], h, a) for side in (-1, 1) for h in (0.0, body[:, 1].max()) for a in body[[1, -2], 0]]
+    corners = [
+        (side * body[1, 2], h, a)
+        for side in (-1, 1)
+        for h in (0.0, body[:, 1].max())
+        for a in body[[1, -2], 0]
+    ]
     spots = pose.pixels(np.array(corners))
     sketch = Sketch(canvas, (*(spots.min(0) - 6), *(spots.max(0) + 6)))
     if sketch.empty:
@@ -185,6 +207,8 @@ def _headlights(canvas: Canvas, pose: _Pose, car: Car, body: np.ndarray) -> None
     if not canvas.light.lamps or car.parked:
         return
     towards = np.dot(pose.along, pose.eye - pose.base) > 0
-    along, height, colour = (body[1, 0], 0.62, (0.9, 0.85, 0.65)) if towards else (body[-2, 0], 0.8, (0.7, 0.08, 0.05))
+    along, height, colour = (
+        (body[1, 0], 0.62, (0.9, 0.85, 0.65)) if towards else (body[-2, 0], 0.8, (0.7, 0.08, 0.05))
+    )
     for column, row in pose.pixels(np.array([(-0.62, height, along), (0.62, height, along)])):
         canvas.glow(float(column), float(row), 1.3 * canvas.camera.scale(car.z), np.array(colour))

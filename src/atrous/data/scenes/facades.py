@@ -32,12 +32,21 @@ def _masonry(b: Building, u: np.ndarray, v: np.ndarray, close: np.ndarray) -> np
         case "brick":
             course = np.floor(v / 0.16)
             brick = noise.dice(course, u / 0.42 + (course % 2) * 0.5, grain=b.grain)
-            seam = (noise.frac(v / 0.16) < 0.025 / 0.16) | (noise.frac(u / 0.42 + (course % 2) * 0.5) < 0.06)
+            seam = (noise.frac(v / 0.16) < 0.025 / 0.16) | (
+                noise.frac(u / 0.42 + (course % 2) * 0.5) < 0.06
+            )
             shade += close * ((brick - 0.5) * 0.26 + 0.22 * seam)
         case "boards":
             shade -= close * 0.22 * (noise.frac(v / 0.2) < 0.035 / 0.2)
         case "concrete":
-            shade -= close * 0.2 * ((noise.frac(v / b.storey) < 0.06 / b.storey) | (noise.frac(u / (b.pitch * 2)) < 0.06 / (b.pitch * 2)))
+            shade -= (
+                close
+                * 0.2
+                * (
+                    (noise.frac(v / b.storey) < 0.06 / b.storey)
+                    | (noise.frac(u / (b.pitch * 2)) < 0.06 / (b.pitch * 2))
+                )
+            )
         case _:
             pass
     shade *= np.clip(0.78 + 0.14 * v, 0, 1)  # damp and dust near the ground
@@ -51,9 +60,13 @@ def _glass(canvas: Canvas, own: np.ndarray, climb: np.ndarray, mottle: np.ndarra
     mirror = np.clip(0.08 + 0.34 * own + 0.25 * climb + (mottle - 0.5) * 0.5, 0.03, 0.85)
     pane = np.float32([0.10, 0.12, 0.14]) + (sky - 0.1) * mirror[..., None]
     curtain = (own > 0.80) & (climb > (own - 0.8) * 4)
-    _blend(pane, np.float32([0.74, 0.71, 0.65]) * np.float32(light.ambient), curtain * np.float32(0.6))
+    _blend(
+        pane, np.float32([0.74, 0.71, 0.65]) * np.float32(light.ambient), curtain * np.float32(0.6)
+    )
     if light.lamps:
-        _blend(pane, np.float32([1.0, 0.80, 0.46]), (noise.frac(own * 37) < 0.42) * np.float32(0.85))
+        _blend(
+            pane, np.float32([1.0, 0.80, 0.46]), (noise.frac(own * 37) < 0.42) * np.float32(0.85)
+        )
     return pane
 
 
@@ -74,7 +87,9 @@ def _windows(canvas: Canvas, b: Building, u: np.ndarray, v: np.ndarray, length: 
     own = noise.dice(column, level + 50, grain=b.grain)
     mottle = noise.at(v * 20, u * 20, cells=16, octaves=3, grain=b.grain + 7)
     glass = _glass(canvas, own, (fv + tall) / (2 * tall), mottle)
-    glass *= np.where(fv > tall * 0.8, np.float32(0.55), np.float32(1))[..., None]  # the reveal's shadow
+    glass *= np.where(fv > tall * 0.8, np.float32(0.55), np.float32(1))[
+        ..., None
+    ]  # the reveal's shadow
     trim = np.float32(b.trim) * shine
     if b.wall != "glass":
         _blend(colour, trim, frame * detail * 0.8)
@@ -100,7 +115,12 @@ def _shopfront(canvas: Canvas, b: Building, u: np.ndarray, v: np.ndarray, colour
     _blend(colour, glass, pane * (0.5 + 0.5 * detail))
     _blend(colour, tint * 0.6, door * detail)
     _blend(colour, tint * 1.15, ((v > 2.85) & (v < 3.5)) * np.float32(0.9))
-    letters = (np.abs(v - 3.17) < 0.16) & (fu > 0.25) & (fu < 0.72) & (noise.dice(u * 5, u * 0, grain=b.grain) > 0.4)
+    letters = (
+        (np.abs(v - 3.17) < 0.16)
+        & (fu > 0.25)
+        & (fu < 0.72)
+        & (noise.dice(u * 5, u * 0, grain=b.grain) > 0.4)
+    )
     _blend(colour, np.float32([0.95, 0.93, 0.86]) * shine, letters * detail * 0.8)
     awning = (own > 0.55) & (v > 2.25) & (v < 2.95) & (fu > 0.04) & (fu < 0.96)
     striped = np.where(noise.frac(u * 2.2) < 0.5, np.float32(1), np.float32(0.45))[..., None]
@@ -108,7 +128,9 @@ def _shopfront(canvas: Canvas, b: Building, u: np.ndarray, v: np.ndarray, colour
            awning * np.float32(1))  # fmt: skip
 
 
-def _wall(canvas: Canvas, b: Building, origin: np.ndarray, side: np.ndarray, peak: float, front: bool) -> None:
+def _wall(
+    canvas: Canvas, b: Building, origin: np.ndarray, side: np.ndarray, peak: float, front: bool
+) -> None:
     """One upright face; with `peak` metres of gable above the eaves."""
     length, top = float(np.linalg.norm(side)), b.height + peak
     patch = surface(canvas.camera, origin, side, _UP * top)
@@ -137,7 +159,14 @@ def _wall(canvas: Canvas, b: Building, origin: np.ndarray, side: np.ndarray, pea
     canvas.lay_pixels(patch.pixels, canvas.haze(colour, patch.depth), BUILDING)
 
 
-def _slope(canvas: Canvas, b: Building, origin: np.ndarray, side: np.ndarray, rise: np.ndarray, cut: bool = False) -> None:
+def _slope(
+    canvas: Canvas,
+    b: Building,
+    origin: np.ndarray,
+    side: np.ndarray,
+    rise: np.ndarray,
+    cut: bool = False,
+) -> None:
     """A pitched face of tiles; with `cut`, hipped at both ends."""
     patch = surface(canvas.camera, origin, side, rise)
     if patch is not None and cut:
@@ -165,7 +194,9 @@ def _chimneys(canvas: Canvas, street: Street, b: Building, base: float) -> None:
     for _ in range(int(rng.integers(0, 3))):
         z = float(rng.uniform(b.z1 + 1, b.z2 - 1))
         origin = street.ground(b.s + np.sign(b.s) * float(rng.uniform(2, 4)), z) + _UP * base
-        patch = surface(canvas.camera, origin, np.array([0.9, 0, 0]), _UP * float(rng.uniform(1.0, 2.2)))
+        patch = surface(
+            canvas.camera, origin, np.array([0.9, 0, 0]), _UP * float(rng.uniform(1.0, 2.2))
+        )
         if patch is not None:
             tone = np.float32(b.colour) * 0.75 * _shine(canvas, np.array([0, 0, -1.0]))
             canvas.lay_pixels(patch.pixels, canvas.haze(tone, patch.depth), BUILDING)
@@ -212,6 +243,10 @@ def paint_hedge(canvas: Canvas, street: Street, hedge: Hedge) -> None:
         shade = 0.85 + 0.25 * fine - 0.35 * (noise.frac(u / 0.16) < 0.03 / 0.16)
         where, label = patch.inside & ((patch.b < 0.93) | (np.mod(u, 0.16) > 0.05)), BUILDING
     else:
-        shade, where, label = (0.35 + 1.1 * fine) * (0.72 + 0.4 * patch.b), _ragged(patch, u, fine), TREE
+        shade, where, label = (
+            (0.35 + 1.1 * fine) * (0.72 + 0.4 * patch.b),
+            _ragged(patch, u, fine),
+            TREE,
+        )
     colour = np.float32(hedge.colour) * shine * shade[..., None]
     canvas.lay_pixels(patch.pixels[where], canvas.haze(colour, patch.depth)[where], label)

@@ -28,9 +28,16 @@ def paint_sky(canvas: Canvas, street: Street) -> None:
     lift = 1 / (climb + 0.14)  # a cloud layer overhead is squeezed towards the horizon
     spots = noise.at((lift * 150)[:, None], (np.arange(cols) - camera.centre)[None, :] * (0.35 + lift[:, None] * 0.2),
                      cells=4, octaves=6, grain=street.grain)  # fmt: skip
-    cover = np.clip((spots - (0.78 - 0.5 * light.clouds)) * 3.2, 0, 0.92) * np.clip(climb * 5, 0.25, 1)[:, None]
+    cover = (
+        np.clip((spots - (0.78 - 0.5 * light.clouds)) * 3.2, 0, 0.92)
+        * np.clip(climb * 5, 0.25, 1)[:, None]
+    )
     thick = np.clip((spots - 0.45) * 1.6, 0, 1)
-    bright = np.float32(light.ambient) * 0.66 + np.float32(light.sun) * 0.48 + np.float32(light.low_sky) * 0.12
+    bright = (
+        np.float32(light.ambient) * 0.66
+        + np.float32(light.sun) * 0.48
+        + np.float32(light.low_sky) * 0.12
+    )
     cloud = _mix(bright, bright * np.float32([0.72, 0.75, 0.80]), thick)
     sky += (cloud - sky) * cover[..., None]
     canvas.lay((slice(0, rows), slice(0, cols)), np.ones((rows, cols), bool), sky, SKY)
@@ -88,7 +95,10 @@ class _Map:
     def view(self) -> np.ndarray:
         """The map as the camera sees it from the horizon down: rows x cols x 3, 0..1."""
         camera = self.street.camera
-        soft = [plane.filter(ImageFilter.BoxBlur(r)) for plane, r in zip(self.planes, (1, 4, 1), strict=True)]
+        soft = [
+            plane.filter(ImageFilter.BoxBlur(r))
+            for plane, r in zip(self.planes, (1, 4, 1), strict=True)
+        ]
         first = int(camera.horizon) + 2
         rise, reach = first - camera.horizon, camera.height * _FINE
         # x = (column - centre) height / (row - horizon); z = focal height / (row - horizon)
@@ -97,26 +107,44 @@ class _Map:
         numbers = [t / rise for t in terms]
         size = (camera.cols, camera.rows - first)
         seen = Image.merge("RGB", soft).transform(
-            size, Image.Transform.PERSPECTIVE, numbers, Image.Resampling.BILINEAR, fillcolor=(0, 0, 128)
+            size,
+            Image.Transform.PERSPECTIVE,
+            numbers,
+            Image.Resampling.BILINEAR,
+            fillcolor=(0, 0, 128),
         )
         return np.asarray(seen, np.float32) * np.float32(1 / 255)
 
 
-def footprint(street: Street, s: float, z: float, heading: float, half: tuple[float, float]) -> list[tuple[float, float]]:
+def footprint(
+    street: Street, s: float, z: float, heading: float, half: tuple[float, float]
+) -> list[tuple[float, float]]:
     """The four corners (x, z) of a rectangle of half sizes (across, along) turned by `heading`."""
     slope = street.line[1] + 2 * street.line[2] * z
     angle = heading + np.arctan(slope)
-    along, across = np.array([np.sin(angle), np.cos(angle)]), np.array([np.cos(angle), -np.sin(angle)])
+    along, across = (
+        np.array([np.sin(angle), np.cos(angle)]),
+        np.array([np.cos(angle), -np.sin(angle)]),
+    )
     middle = np.array([street.x(s, z), z])
-    spots = [middle + a * half[0] * across + b * half[1] * along for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+    spots = [
+        middle + a * half[0] * across + b * half[1] * along
+        for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))
+    ]
     return [(float(x), float(y)) for x, y in spots]
 
 
-def _crown_shadow(chart: _Map, x: float, z: float, radius: float, height: float, grain: int) -> None:
+def _crown_shadow(
+    chart: _Map, x: float, z: float, radius: float, height: float, grain: int
+) -> None:
     dx, dz = (d * height * 0.65 for d in chart.street.light.shift())
     rng = noise.generator(grain, 3)
     for _ in range(26):
-        angle, out, size = rng.uniform(0, 6.3), rng.uniform(0, 1) ** 0.5 * radius, rng.uniform(0.25, 0.6)
+        angle, out, size = (
+            rng.uniform(0, 6.3),
+            rng.uniform(0, 1) ** 0.5 * radius,
+            rng.uniform(0.25, 0.6),
+        )
         px, pz = x + dx + np.cos(angle) * out, z + dz + np.sin(angle) * out * 1.4
         ring = np.linspace(0, 6.28, 9)[:-1]
         chart.area(0, [(px + np.cos(t) * size, pz + np.sin(t) * size) for t in ring], 225)
@@ -127,7 +155,13 @@ def _chart(street: Street) -> np.ndarray:
     chart, rng = _Map(street), noise.generator(street.grain, 5)
     for b in street.buildings:
         back = b.s + np.sign(b.s) * b.depth
-        chart.cast([(street.x(s, z), z) for s, z in ((b.s, b.z1), (b.s, b.z2), (back, b.z2), (back, b.z1))], b.height)
+        chart.cast(
+            [
+                (street.x(s, z), z)
+                for s, z in ((b.s, b.z1), (b.s, b.z2), (back, b.z2), (back, b.z1))
+            ],
+            b.height,
+        )
     for h in street.hedges:
         chart.cast([(street.x(h.s, z), z) for z in (h.z1, h.z2)], h.height)
     for t in street.trees:
@@ -151,7 +185,9 @@ def _chart(street: Street) -> np.ndarray:
     return chart.view()
 
 
-def _asphalt(street: Street, s: np.ndarray, z: np.ndarray, grit: np.ndarray, near: np.ndarray) -> np.ndarray:
+def _asphalt(
+    street: Street, s: np.ndarray, z: np.ndarray, grit: np.ndarray, near: np.ndarray
+) -> np.ndarray:
     """Colour of the road before light: grit, worn tracks, gutter, markings, zebra."""
     rng = noise.generator(street.grain, 7)
     tone = np.float32(rng.uniform(0.27, 0.40)) * np.float32([1.0, 1.0, 1.03])
@@ -167,7 +203,7 @@ def _asphalt(street: Street, s: np.ndarray, z: np.ndarray, grit: np.ndarray, nea
         case "solid":
             white |= np.abs(s) < 0.075
         case "double":
-            white |= (np.abs(np.abs(s) - 0.16) < 0.06)
+            white |= np.abs(np.abs(s) - 0.16) < 0.06
         case _:
             pass
     if street.kind in ("open", "avenue"):
@@ -175,17 +211,28 @@ def _asphalt(street: Street, s: np.ndarray, z: np.ndarray, grit: np.ndarray, nea
     if street.crossing:
         start = street.crossing
         white &= (z < start - 1.6) | (z > start + 3.2)
-        white |= (z > start) & (z < start + 2.8) & (np.mod(s, 1.0) < 0.5) & (np.abs(s) < street.half - 0.3)
+        white |= (
+            (z > start)
+            & (z < start + 2.8)
+            & (np.mod(s, 1.0) < 0.5)
+            & (np.abs(s) < street.half - 0.3)
+        )
         white |= (np.abs(z - start + 1.2) < 0.2) & (s > 0) & (s < street.half - 0.2)
     white_tone = np.clip(0.80 + (grit - 0.5) * 0.7, 0.45, 0.9)
     colour = tone * shade[..., None]
     return np.where(white[..., None], white_tone[..., None] * np.float32([1, 1, 0.97]), colour)
 
 
-def _slabs(street: Street, s: np.ndarray, z: np.ndarray, grit: np.ndarray, detail: np.ndarray) -> np.ndarray:
+def _slabs(
+    street: Street, s: np.ndarray, z: np.ndarray, grit: np.ndarray, detail: np.ndarray
+) -> np.ndarray:
     """Colour of the pavement before light: slabs with joints, and the kerb along the road."""
     rng = noise.generator(street.grain, 11)
-    base = np.float32([[0.62, 0.60, 0.57], [0.56, 0.53, 0.50], [0.66, 0.58, 0.51], [0.53, 0.54, 0.56]][rng.integers(4)])
+    base = np.float32(
+        [[0.62, 0.60, 0.57], [0.56, 0.53, 0.50], [0.66, 0.58, 0.51], [0.53, 0.54, 0.56]][
+            rng.integers(4)
+        ]
+    )
     side = np.float32(rng.choice([0.5, 0.75, 1.0]))
     out = np.abs(s) - np.float32(street.half)
     u, v = out / side, z / side
@@ -193,7 +240,9 @@ def _slabs(street: Street, s: np.ndarray, z: np.ndarray, grit: np.ndarray, detai
     own = noise.dice(u, v, grain=street.grain) - 0.5
     shade = 1 + (grit - 0.5) * 0.3 + detail * (own * 0.17 - joint * 0.26)
     kerb = out < 0.32
-    stone = 1.12 + (grit - 0.5) * 0.25 - 0.3 * detail * (np.mod(z, 1.0) < 0.03) - 0.45 * (out < 0.09)
+    stone = (
+        1.12 + (grit - 0.5) * 0.25 - 0.3 * detail * (np.mod(z, 1.0) < 0.03) - 0.45 * (out < 0.09)
+    )
     return base * np.where(kerb, stone, shade)[..., None]
 
 
@@ -203,7 +252,9 @@ def paint_ground(canvas: Canvas, street: Street) -> None:
     first = int(camera.horizon) + 2
     row = np.arange(first, camera.rows, dtype=np.float32)[:, None]
     z = camera.height * camera.focal / (row - np.float32(camera.horizon))
-    x = (np.arange(camera.cols, dtype=np.float32)[None, :] - np.float32(camera.centre)) * (z / camera.focal)
+    x = (np.arange(camera.cols, dtype=np.float32)[None, :] - np.float32(camera.centre)) * (
+        z / camera.focal
+    )
     s = x - (street.line[0] + z * (street.line[1] + z * street.line[2]))
     z_all = np.broadcast_to(z, s.shape)
     near = np.clip(9 / z, 0, 1)
@@ -218,15 +269,27 @@ def paint_ground(canvas: Canvas, street: Street) -> None:
         walk = np.ones_like(walk)
     colour = _slabs(street, s, z_all, grit, detail)
     if street.green:
-        tuft = noise.at(z * 9, s * 14, cells=32, octaves=5, grain=street.grain + 5) * near + 0.5 * (1 - near)
-        grass = np.float32([0.30, 0.40, 0.15]) * (0.55 + 0.9 * (0.6 * tuft + 0.4 * screen))[..., None]
+        tuft = noise.at(z * 9, s * 14, cells=32, octaves=5, grain=street.grain + 5) * near + 0.5 * (
+            1 - near
+        )
+        grass = (
+            np.float32([0.30, 0.40, 0.15]) * (0.55 + 0.9 * (0.6 * tuft + 0.4 * screen))[..., None]
+        )
         colour = np.where(walk[..., None], colour, grass)
     colour = np.where(road[..., None], _asphalt(street, s, z_all, grit, near), colour)
-    colour *= (1 + 1.6 * (chart[..., 2:] - 128 / 255) * road[..., None])
+    colour *= 1 + 1.6 * (chart[..., 2:] - 128 / 255) * road[..., None]
     open_sky = 1 - 0.72 * chart[..., 1:2]
     lit = np.float32(light.ambient) * open_sky
-    lit = lit + np.float32(light.sun) * np.float32(light.to_sun[1] ** 0.5) * (1 - chart[..., :1]) * open_sky
+    lit = (
+        lit
+        + np.float32(light.sun)
+        * np.float32(light.to_sun[1] ** 0.5)
+        * (1 - chart[..., :1])
+        * open_sky
+    )
     colour = canvas.haze(colour * lit, z_all)
     window = (slice(first, camera.rows), slice(0, camera.cols))
     canvas.image[window] = colour
-    canvas.mask[window] = np.where(road, np.uint8(ROAD), np.where(walk, np.uint8(PAVEMENT), np.uint8(TREE)))
+    canvas.mask[window] = np.where(
+        road, np.uint8(ROAD), np.where(walk, np.uint8(PAVEMENT), np.uint8(TREE))
+    )

@@ -12,7 +12,9 @@ from .street import Street
 
 def reduce_image(image: np.ndarray) -> np.ndarray:
     """The mean of each 2 x 2 block."""
-    return (image[::2, ::2] + image[1::2, ::2] + image[::2, 1::2] + image[1::2, 1::2]) * np.float32(0.25)
+    return (image[::2, ::2] + image[1::2, ::2] + image[::2, 1::2] + image[1::2, 1::2]) * np.float32(
+        0.25
+    )
 
 
 def reduce_mask(mask: np.ndarray) -> np.ndarray:
@@ -36,13 +38,18 @@ def develop(image: np.ndarray, rng: np.random.Generator, hour: str) -> np.ndarra
     """Exposure, softness, vignette, tone curve and sensor noise; uint8."""
     rows, cols = image.shape[:2]
     image = _soften(image, float(rng.uniform(0.02, 0.22)))
-    y, x = np.linspace(-1, 1, rows, dtype=np.float32)[:, None], np.linspace(-1, 1, cols, dtype=np.float32)
+    y, x = (
+        np.linspace(-1, 1, rows, dtype=np.float32)[:, None],
+        np.linspace(-1, 1, cols, dtype=np.float32),
+    )
     fall = 1 - np.float32(rng.uniform(0.08, 0.24)) * (0.5 * y * y + 0.5 * x * x)
     gain = float(np.exp(rng.normal(0.06, 0.10))) * (1.05 if hour == "dusk" else 1.0)
     tint = np.float32(1 + rng.normal(0, 0.014, 3))
     image = image * (fall[..., None] * tint * np.float32(gain))
     image = np.clip(image, 0, None)
-    image = np.where(image > 0.8, 0.8 + 0.2 * (1 - np.exp((0.8 - image) * 5)), image)  # no hard burn-out
+    image = np.where(
+        image > 0.8, 0.8 + 0.2 * (1 - np.exp((0.8 - image) * 5)), image
+    )  # no hard burn-out
     image = image + 0.10 * image * (1 - image) * (2 * image - 1) * 4
     sigma = float(rng.uniform(0.006, 0.02)) * (1.5 if hour == "dusk" else 1.0)
     grain = rng.standard_normal(image.shape, np.float32)

@@ -20,7 +20,13 @@ class _Figure:
     def spot(self, x: float, y: float) -> Point:
         return float(self.foot[0] + x * self.unit), float(self.foot[1] - y * self.unit)
 
-    def limb(self, points: list[Point], width: float, colour: tuple[float, float, float], dim: float = 1.0) -> None:
+    def limb(
+        self,
+        points: list[Point],
+        width: float,
+        colour: tuple[float, float, float],
+        dim: float = 1.0,
+    ) -> None:
         tone = np.array(colour) * self.light * dim
         self.sketch.stroke([self.spot(*p) for p in points], width * self.unit, tone)
 
@@ -29,11 +35,27 @@ class _Figure:
         tone = np.array(colour) * self.light
         self.sketch.polygon([self.spot(*p) for p in points], tone)
         middle = sum(x for x, _ in points) / len(points)
-        far = [(x, y) if (x - middle) * self.sunny < 0 else (middle + (x - middle) * 0.1, y) for x, y in points]
+        far = [
+            (x, y) if (x - middle) * self.sunny < 0 else (middle + (x - middle) * 0.1, y)
+            for x, y in points
+        ]
         self.sketch.polygon([self.spot(*p) for p in far], tone * 0.76)
 
-    def oval(self, x: float, y: float, rx: float, ry: float, colour: tuple[float, float, float], dim: float = 1.0) -> None:
-        self.sketch.disc(self.spot(x, y), max(rx * self.unit, 1.2), max(ry * self.unit, 1.2), np.array(colour) * self.light * dim)
+    def oval(
+        self,
+        x: float,
+        y: float,
+        rx: float,
+        ry: float,
+        colour: tuple[float, float, float],
+        dim: float = 1.0,
+    ) -> None:
+        self.sketch.disc(
+            self.spot(x, y),
+            max(rx * self.unit, 1.2),
+            max(ry * self.unit, 1.2),
+            np.array(colour) * self.light * dim,
+        )
 
 
 def _legs(figure: _Figure, p: Person, spread: float) -> None:
@@ -79,7 +101,10 @@ def paint_person(canvas: Canvas, street: Street, p: Person) -> None:
     """One person, standing on the ground."""
     foot = canvas.camera.project(street.ground(p.s, p.z)[None])[0]
     unit = canvas.camera.scale(p.z) * p.height
-    sketch = Sketch(canvas, (foot[0] - 0.4 * unit, foot[1] - 1.05 * unit, foot[0] + 0.4 * unit, foot[1] + 0.05 * unit))
+    sketch = Sketch(
+        canvas,
+        (foot[0] - 0.4 * unit, foot[1] - 1.05 * unit, foot[0] + 0.4 * unit, foot[1] + 0.05 * unit),
+    )
     if sketch.empty:
         return
     figure = _Figure(canvas, sketch, foot, unit)

@@ -26,7 +26,10 @@ def _things(canvas: Canvas, plan: Street) -> list[tuple[float, Callable[[], None
     return [
         *((b.z2, lambda b=b: paint_building(canvas, plan, b)) for b in plan.buildings),
         *((h.z2, lambda h=h: paint_hedge(canvas, plan, h)) for h in plan.hedges),
-        *((t.z + _BEHIND * (abs(t.s) > kerb), lambda t=t: paint_tree(canvas, plan, t)) for t in plan.trees),
+        *(
+            (t.z + _BEHIND * (abs(t.s) > kerb), lambda t=t: paint_tree(canvas, plan, t))
+            for t in plan.trees
+        ),
         *((c.z, lambda c=c: paint_car(canvas, plan, c)) for c in plan.cars),
         *((p.z, lambda p=p: paint_person(canvas, plan, p)) for p in plan.people),
         *((s.z, lambda s=s: paint_sign(canvas, plan, s)) for s in plan.signs),
@@ -47,5 +50,7 @@ def scene(seed: int, index: int) -> tuple[np.ndarray, np.ndarray]:
         paint()
     if plan.bonnet:
         lens.paint_bonnet(canvas, plan)
-    image = lens.develop(lens.reduce_image(canvas.image), noise.generator(seed, index, 1), plan.light.hour)
+    image = lens.develop(
+        lens.reduce_image(canvas.image), noise.generator(seed, index, 1), plan.light.hour
+    )
     return image, lens.void_borders(lens.reduce_mask(canvas.mask), plan.grain)

@@ -9,8 +9,15 @@ from .legend import SIGN
 from .street import Sign, Street
 
 _RED, _WHITE, _BLUE = (0.80, 0.08, 0.10), (0.93, 0.93, 0.90), (0.08, 0.26, 0.64)
-_GREY, _BLACK, _YELLOW, _GREEN = (0.50, 0.52, 0.53), (0.08, 0.08, 0.09), (0.96, 0.78, 0.12), (0.06, 0.42, 0.24)
-_SIZE = 0.42  # half the width of a plate, metres; larger than life by a third, to be seen at 320 x 240
+_GREY, _BLACK, _YELLOW, _GREEN = (
+    (0.50, 0.52, 0.53),
+    (0.08, 0.08, 0.09),
+    (0.96, 0.78, 0.12),
+    (0.06, 0.42, 0.24),
+)
+_SIZE = (
+    0.42  # half the width of a plate, metres; larger than life by a third, to be seen at 320 x 240
+)
 
 
 class _Plate:
@@ -20,19 +27,37 @@ class _Plate:
         self.sketch, self.middle, self.unit = sketch, middle, unit
         self.light = canvas.light.on((0.0, 0.1, -0.9)) * 1.1
 
-    def disc(self, radius: float, colour: tuple[float, float, float], x: float = 0.0, y: float = 0.0, glow: bool = False) -> None:
+    def disc(
+        self,
+        radius: float,
+        colour: tuple[float, float, float],
+        x: float = 0.0,
+        y: float = 0.0,
+        glow: bool = False,
+    ) -> None:
         tone = np.array(colour) * (1.0 if glow else self.light)
         spot = self.middle[0] + x * self.unit, self.middle[1] - y * self.unit
         self.sketch.disc(spot, radius * self.unit, radius * self.unit, tone)
 
     def shape(self, points: list[Point], colour: tuple[float, float, float]) -> None:
-        spots = [(self.middle[0] + x * self.unit, self.middle[1] - y * self.unit) for x, y in points]
+        spots = [
+            (self.middle[0] + x * self.unit, self.middle[1] - y * self.unit) for x, y in points
+        ]
         self.sketch.polygon(spots, np.array(colour) * self.light)
 
-    def box(self, rx: float, ry: float, colour: tuple[float, float, float], x: float = 0.0, y: float = 0.0) -> None:
+    def box(
+        self,
+        rx: float,
+        ry: float,
+        colour: tuple[float, float, float],
+        x: float = 0.0,
+        y: float = 0.0,
+    ) -> None:
         self.shape([(x - rx, y - ry), (x + rx, y - ry), (x + rx, y + ry), (x - rx, y + ry)], colour)
 
-    def ring(self, corners: int, turn: float, radius: float, colour: tuple[float, float, float]) -> None:
+    def ring(
+        self, corners: int, turn: float, radius: float, colour: tuple[float, float, float]
+    ) -> None:
         angle = np.arange(corners) * 2 * np.pi / corners + turn
         self.shape([(float(np.sin(t)) * radius, float(np.cos(t)) * radius) for t in angle], colour)
 
@@ -78,9 +103,13 @@ def _lights(plate: _Plate, lit: int) -> None:
         plate.disc(0.28, (shown[0], shown[1], shown[2]), y=0.7 - 0.7 * i, glow=i == lit)
 
 
-def _lamp(canvas: Canvas, sketch: Sketch, top: Point, unit: float, inwards: float, tone: np.ndarray) -> None:
+def _lamp(
+    canvas: Canvas, sketch: Sketch, top: Point, unit: float, inwards: float, tone: np.ndarray
+) -> None:
     head = (top[0] + inwards * 1.5 * unit, top[1] - 0.25 * unit)
-    sketch.stroke([top, (top[0] + inwards * 0.5 * unit, top[1] - 0.22 * unit), head], 0.08 * unit, tone)
+    sketch.stroke(
+        [top, (top[0] + inwards * 0.5 * unit, top[1] - 0.22 * unit), head], 0.08 * unit, tone
+    )
     sketch.polygon([(head[0] - 0.4 * unit, head[1] - 0.1 * unit), (head[0] + 0.4 * unit, head[1] - 0.1 * unit),
                     (head[0] + 0.34 * unit, head[1] + 0.12 * unit), (head[0] - 0.34 * unit, head[1] + 0.12 * unit)],
                    (1.0, 0.9, 0.66) if canvas.light.lamps else tone * 1.5)  # fmt: skip
@@ -91,10 +120,14 @@ def paint_sign(canvas: Canvas, street: Street, sign: Sign) -> None:
     unit = canvas.camera.scale(sign.z)
     foot = canvas.camera.project(street.ground(sign.s, sign.z)[None])[0]
     top = (float(foot[0]), float(foot[1] - sign.height * unit))
-    sketch = Sketch(canvas, (foot[0] - 1.9 * unit, top[1] - 0.7 * unit, foot[0] + 1.9 * unit, foot[1] + 2))
+    sketch = Sketch(
+        canvas, (foot[0] - 1.9 * unit, top[1] - 0.7 * unit, foot[0] + 1.9 * unit, foot[1] + 2)
+    )
     if sketch.empty:
         return
-    tone = np.array((0.34, 0.36, 0.37) if sign.face in ("lamp", "lights") else _GREY) * canvas.light.on((0, 0.1, -0.9))
+    tone = np.array(
+        (0.34, 0.36, 0.37) if sign.face in ("lamp", "lights") else _GREY
+    ) * canvas.light.on((0, 0.1, -0.9))
     thick = {"lamp": 0.13, "lights": 0.13}.get(sign.face, 0.085) * unit
     sketch.stroke([(float(foot[0]), float(foot[1])), top], thick, tone)
     if thick > 4:
@@ -111,4 +144,9 @@ def paint_sign(canvas: Canvas, street: Street, sign: Sign) -> None:
             _face(plate, face)
     sketch.lay(SIGN, sign.z)
     if sign.face == "lamp" and canvas.light.lamps:
-        canvas.glow(top[0] - np.sign(sign.s) * 1.5 * unit, top[1] - 0.2 * unit, 2.6 * unit, np.array([0.75, 0.55, 0.28]))
+        canvas.glow(
+            top[0] - np.sign(sign.s) * 1.5 * unit,
+            top[1] - 0.2 * unit,
+            2.6 * unit,
+            np.array([0.75, 0.55, 0.28]),
+        )

@@ -141,21 +141,41 @@ _WALLS: dict[str, list[Colour]] = {
     "glass": [(0.42, 0.52, 0.60), (0.34, 0.44, 0.50), (0.50, 0.56, 0.58)],
     "boards": [(0.88, 0.88, 0.85), (0.60, 0.68, 0.74), (0.72, 0.66, 0.52), (0.62, 0.36, 0.30)],
 }  # fmt: skip
-_TRIMS: list[Colour] = [(0.93, 0.92, 0.88), (0.80, 0.78, 0.74), (0.38, 0.36, 0.35), (0.52, 0.44, 0.36)]
-_ROOFS: list[Colour] = [(0.56, 0.29, 0.22), (0.36, 0.33, 0.34), (0.44, 0.30, 0.26), (0.28, 0.31, 0.36)]
+_TRIMS: list[Colour] = [
+    (0.93, 0.92, 0.88),
+    (0.80, 0.78, 0.74),
+    (0.38, 0.36, 0.35),
+    (0.52, 0.44, 0.36),
+]
+_ROOFS: list[Colour] = [
+    (0.56, 0.29, 0.22),
+    (0.36, 0.33, 0.34),
+    (0.44, 0.30, 0.26),
+    (0.28, 0.31, 0.36),
+]
 _LEAVES: list[Colour] = [(0.30, 0.46, 0.17), (0.24, 0.40, 0.16), (0.37, 0.50, 0.20), (0.20, 0.36, 0.20),
                          (0.43, 0.50, 0.18)]  # fmt: skip
 _AUTUMN: list[Colour] = [(0.70, 0.46, 0.14), (0.62, 0.32, 0.14), (0.66, 0.56, 0.20)]
 _PAINTS: list[Colour] = [(0.86, 0.87, 0.88), (0.10, 0.11, 0.13), (0.52, 0.54, 0.57), (0.30, 0.32, 0.36),
                          (0.62, 0.10, 0.11), (0.12, 0.24, 0.50), (0.70, 0.71, 0.70), (0.14, 0.34, 0.28),
                          (0.80, 0.62, 0.16), (0.46, 0.38, 0.30), (0.34, 0.54, 0.66)]  # fmt: skip
-_SKINS: list[Colour] = [(0.86, 0.66, 0.54), (0.74, 0.54, 0.42), (0.54, 0.36, 0.26), (0.36, 0.24, 0.18)]
+_SKINS: list[Colour] = [
+    (0.86, 0.66, 0.54),
+    (0.74, 0.54, 0.42),
+    (0.54, 0.36, 0.26),
+    (0.36, 0.24, 0.18),
+]
 _CLOTHES: list[Colour] = [(0.14, 0.16, 0.22), (0.66, 0.14, 0.16), (0.20, 0.34, 0.56), (0.82, 0.80, 0.76),
                           (0.86, 0.66, 0.20), (0.28, 0.42, 0.30), (0.40, 0.24, 0.36), (0.52, 0.50, 0.48),
                           (0.88, 0.48, 0.30), (0.12, 0.12, 0.13), (0.36, 0.62, 0.66)]  # fmt: skip
 _TROUSERS: list[Colour] = [(0.13, 0.15, 0.22), (0.20, 0.26, 0.40), (0.16, 0.16, 0.17), (0.46, 0.40, 0.32),
                            (0.32, 0.32, 0.34)]  # fmt: skip
-_HAIR: list[Colour] = [(0.10, 0.08, 0.07), (0.30, 0.20, 0.12), (0.58, 0.44, 0.24), (0.50, 0.48, 0.46)]
+_HAIR: list[Colour] = [
+    (0.10, 0.08, 0.07),
+    (0.30, 0.20, 0.12),
+    (0.58, 0.44, 0.24),
+    (0.50, 0.48, 0.46),
+]
 
 
 def _grain(rng: np.random.Generator) -> int:
@@ -171,7 +191,9 @@ def _building(rng: np.random.Generator, side: int, s: float, z1: float, kind: st
     storey = float(rng.uniform(2.7, 3.0) if house else rng.uniform(3.0, 3.7))
     roofs = ["eaves", "gable"] if house else ["flat", "flat", "mansard", "eaves"]
     roof = "flat" if wall == "glass" else str(rng.choice(roofs))
-    broad, tall = (0.9, 0.86) if wall == "glass" else (rng.uniform(0.36, 0.66), rng.uniform(0.44, 0.62))
+    broad, tall = (
+        (0.9, 0.86) if wall == "glass" else (rng.uniform(0.36, 0.66), rng.uniform(0.44, 0.62))
+    )
     return Building(
         s=side * s, z1=z1, z2=z1 + float(long), height=storeys * storey + (0.3 if house else 1.2),
         depth=float(rng.uniform(7, 10) if house else rng.uniform(9, 14)), roof=roof, wall=wall,
@@ -183,7 +205,12 @@ def _building(rng: np.random.Generator, side: int, s: float, z1: float, kind: st
 
 def _row(rng: np.random.Generator, side: int, front: float, kind: str) -> list[Building]:
     """The buildings of one side, from near to far."""
-    gaps = {"city": (0.12, 5, 9), "avenue": (0.3, 4, 9), "suburb": (1.0, 3, 9), "open": (1.0, 16, 46)}
+    gaps = {
+        "city": (0.12, 5, 9),
+        "avenue": (0.3, 4, 9),
+        "suburb": (1.0, 3, 9),
+        "open": (1.0, 16, 46),
+    }
     chance, low, high = gaps[kind]
     z, row = float(rng.uniform(-6, 6) if kind != "open" else rng.uniform(8, 34)), []
     while z < FAR - 12:
@@ -200,7 +227,12 @@ def _trees(rng: np.random.Generator, kind: str, half: float, walk: float) -> lis
 
     def tree(s: float, z: float, shape: str) -> Tree:
         high = {"round": (5.5, 9), "tall": (7, 12), "cone": (6, 11), "bush": (1.1, 2.2)}[shape]
-        stout = {"round": (0.3, 0.4), "tall": (0.13, 0.18), "cone": (0.2, 0.27), "bush": (0.6, 0.9)}[shape]
+        stout = {
+            "round": (0.3, 0.4),
+            "tall": (0.13, 0.18),
+            "cone": (0.2, 0.27),
+            "bush": (0.6, 0.9),
+        }[shape]
         height = float(rng.uniform(*high))
         colour = tone if kind == "avenue" else _pick(rng, leaves)
         return Tree(s, z, shape, height, height * float(rng.uniform(*stout)), colour, _grain(rng))
@@ -215,9 +247,13 @@ def _trees(rng: np.random.Generator, kind: str, half: float, walk: float) -> lis
                       for z in np.arange(rng.uniform(7, 12), 62, step).tolist()]  # fmt: skip
         elif kind != "city":
             for _ in range(int(rng.integers(4, 8) if kind == "suburb" else rng.integers(6, 13))):
-                shape = str(rng.choice(["round", "tall", "cone", "bush"], p=[0.55, 0.12, 0.15, 0.18]))
+                shape = str(
+                    rng.choice(["round", "tall", "cone", "bush"], p=[0.55, 0.12, 0.15, 0.18])
+                )
                 away = rng.uniform(1.5, 6) if kind == "suburb" else rng.uniform(2, 20)
-                found.append(tree(side * (half + walk + float(away)), float(rng.uniform(8, 75)), shape))
+                found.append(
+                    tree(side * (half + walk + float(away)), float(rng.uniform(8, 75)), shape)
+                )
     return found
 
 
@@ -249,7 +285,9 @@ def _cars(rng: np.random.Generator, kind: str, half: float, own: float) -> list[
         z = float(rng.uniform(6, 12))
         while z < 70 and busy:
             if rng.random() < busy:
-                turn = float(rng.normal(0, 0.03)) + (np.pi if (side < 0) != (rng.random() < 0.15) else 0.0)
+                turn = float(rng.normal(0, 0.03)) + (
+                    np.pi if (side < 0) != (rng.random() < 0.15) else 0.0
+                )
                 found.append(car(side * (half - 1.05), z, turn, True))
             z += float(rng.uniform(5.3, 7.5))
     lane = half / 2 - (0.9 if busy else 0.0)
@@ -260,16 +298,28 @@ def _cars(rng: np.random.Generator, kind: str, half: float, own: float) -> list[
                 found.append(car(side * lane, z, heading + float(rng.normal(0, 0.03)), False))
             z += float(rng.uniform(10, 25))
     if rng.random() < 0.12:
-        found.append(car(float(rng.uniform(-1, 1)), float(rng.uniform(22, 36)), float(rng.choice([1.4, -1.4])), False))
+        found.append(
+            car(
+                float(rng.uniform(-1, 1)),
+                float(rng.uniform(22, 36)),
+                float(rng.choice([1.4, -1.4])),
+                False,
+            )
+        )
     return found
 
 
-def _people(rng: np.random.Generator, kind: str, half: float, walk: float, crossing: float) -> list[Person]:
+def _people(
+    rng: np.random.Generator, kind: str, half: float, walk: float, crossing: float
+) -> list[Person]:
     low, high = {"city": (4, 11), "avenue": (3, 8), "suburb": (1, 5), "open": (1, 3)}[kind]
     found = []
     for _ in range(int(rng.integers(low, high))):
         side = 1 if rng.random() < 0.5 else -1
-        s, z = side * (half + float(rng.uniform(0.5, max(walk - 0.3, 0.8)))), float(rng.uniform(5, 24) ** 1.05)
+        s, z = (
+            side * (half + float(rng.uniform(0.5, max(walk - 0.3, 0.8)))),
+            float(rng.uniform(5, 24) ** 1.05),
+        )
         across = crossing > 0 and rng.random() < 0.35
         if across:
             s, z = float(rng.uniform(-half, half)), crossing + float(rng.uniform(0.3, 2.5))
@@ -296,7 +346,9 @@ def _signs(rng: np.random.Generator, kind: str, half: float) -> list[Sign]:
     for side in (-1, 1):
         for _ in range(int(rng.integers(1, 3))):
             z = float(rng.uniform(5.5, 26))
-            found.append(Sign(side * (half + 0.35), z, str(rng.choice(faces)), float(rng.uniform(2.2, 2.7))))
+            found.append(
+                Sign(side * (half + 0.35), z, str(rng.choice(faces)), float(rng.uniform(2.2, 2.7)))
+            )
         if kind != "open" and rng.random() < 0.75:
             start, step = float(rng.uniform(9, 17)), float(rng.uniform(18, 26))
             tall = float(rng.uniform(5, 7.5))
@@ -319,14 +371,24 @@ def _camera(rng: np.random.Generator, size: tuple[int, int]) -> Camera:
 def street(rng: np.random.Generator, size: tuple[int, int]) -> Street:
     """A street for a picture of `size` (height, width)."""
     kind = str(rng.choice(KINDS, p=[0.34, 0.26, 0.22, 0.18]))
-    half = float({"city": rng.uniform(5, 7), "avenue": rng.uniform(4.8, 6.5)}.get(kind, rng.uniform(3.4, 5.0)))
-    walk = float({"city": rng.uniform(2.4, 4), "avenue": rng.uniform(2.6, 4.2)}.get(kind, rng.uniform(1.5, 2.3)))
+    half = float(
+        {"city": rng.uniform(5, 7), "avenue": rng.uniform(4.8, 6.5)}.get(
+            kind, rng.uniform(3.4, 5.0)
+        )
+    )
+    walk = float(
+        {"city": rng.uniform(2.4, 4), "avenue": rng.uniform(2.6, 4.2)}.get(
+            kind, rng.uniform(1.5, 2.3)
+        )
+    )
     side = 1 if rng.random() < 0.75 else -1
     on_foot = rng.random() < 0.22
     own = side * (half + walk * 0.45) if on_foot else side * (half / 2 - 0.6)
     turn = side * float(rng.uniform(0.08, 0.22)) if on_foot else float(rng.normal(0, 0.045))
     bend = float(rng.normal(0, 0.0022)) if rng.random() < 0.55 else 0.0
-    crossing = float(rng.uniform(8, 17)) if kind in ("city", "avenue") and rng.random() < 0.4 else 0.0
+    crossing = (
+        float(rng.uniform(8, 17)) if kind in ("city", "avenue") and rng.random() < 0.4 else 0.0
+    )
     front = half + walk + {"city": 0.0, "avenue": 1.5, "suburb": 4.5, "open": 7.0}[kind]
     buildings = [b for flank in (-1, 1) for b in _row(rng, flank, front, kind)]
     return Street(

@@ -25,7 +25,9 @@ def _clumps(tree: Tree, rng: np.random.Generator) -> np.ndarray:
     return np.stack((x, y, radius), 1)
 
 
-def _crown(clumps: np.ndarray, x: np.ndarray, y: np.ndarray, sun: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+def _crown(
+    clumps: np.ndarray, x: np.ndarray, y: np.ndarray, sun: tuple[float, float]
+) -> tuple[np.ndarray, np.ndarray]:
     """Height of the nearest clump above the crown's outline (negative outside) and its brightness."""
     field = np.full(np.broadcast_shapes(x.shape, y.shape), -1, np.float32)
     shade = np.zeros_like(field)
@@ -41,7 +43,9 @@ def _crown(clumps: np.ndarray, x: np.ndarray, y: np.ndarray, sun: tuple[float, f
     return field, shade
 
 
-def _trunk(canvas: Canvas, tree: Tree, foot: np.ndarray, scale: float, rng: np.random.Generator) -> None:
+def _trunk(
+    canvas: Canvas, tree: Tree, foot: np.ndarray, scale: float, rng: np.random.Generator
+) -> None:
     column, row = foot
     wide, high = max(tree.height * 0.022 * scale, 1.2), tree.height * scale
     reach = tree.radius * scale
@@ -54,11 +58,18 @@ def _trunk(canvas: Canvas, tree: Tree, foot: np.ndarray, scale: float, rng: np.r
     sketch.polygon([(column - wide, row), (column + wide, row), (fork[0] + wide * 0.6, fork[1]),
                     (fork[0] - wide * 0.6, fork[1])], bark)  # fmt: skip
     lit = wide * 0.45 * np.sign(canvas.light.to_sun[0])
-    sketch.stroke([(column + lit, row - 1), (fork[0] + lit * 0.6, fork[1])], wide * 0.6, bark * 1.25)
+    sketch.stroke(
+        [(column + lit, row - 1), (fork[0] + lit * 0.6, fork[1])], wide * 0.6, bark * 1.25
+    )
     for _ in range(5):
         tip = (fork[0] + rng.uniform(-0.7, 0.7) * reach, row - high * rng.uniform(0.55, 0.85))
-        sketch.stroke([(fork[0], fork[1] + rng.uniform(0, 0.12) * high), tip], wide * 0.55, bark * 0.85)
-    grain = noise.crop(sketch.size[1], sketch.size[0], cells=128, octaves=2, grain=tree.grain) * 0.5 + 0.75
+        sketch.stroke(
+            [(fork[0], fork[1] + rng.uniform(0, 0.12) * high), tip], wide * 0.55, bark * 0.85
+        )
+    grain = (
+        noise.crop(sketch.size[1], sketch.size[0], cells=128, octaves=2, grain=tree.grain) * 0.5
+        + 0.75
+    )
     sketch.lay(TREE, tree.z, grain)
 
 
@@ -78,14 +89,23 @@ def paint_tree(canvas: Canvas, street: Street, tree: Tree) -> None:
         return
     x = ((np.arange(left, right, dtype=np.float32) - foot[0]) / rx)[None, :].astype(np.float32)
     y = ((np.arange(top, bottom, dtype=np.float32) - middle) / ry)[:, None].astype(np.float32)
-    field, shade = _crown(_clumps(tree, rng), x, y, (light.to_sun[0], 0.55 + 0.45 * light.to_sun[1]))
+    field, shade = _crown(
+        _clumps(tree, rng), x, y, (light.to_sun[0], 0.55 + 0.45 * light.to_sun[1])
+    )
     # Leaves keep their size in metres: the farther tree reads the same texture in longer steps.
     step = 44 / scale
     rows, cols = (np.arange(top, bottom) * step)[:, None], (np.arange(left, right) * step)[None, :]
     leaf = noise.at(rows, cols, cells=64, octaves=4, grain=tree.grain)
     ragged = noise.crop(bottom - top, right - left, cells=128, octaves=3, grain=tree.grain + 31)
     where = field + (leaf - 0.5) * 0.75 + (ragged - 0.5) * 0.3 > 0.02
-    bright = np.clip(shade, 0.12, 1.1) * (0.45 + 0.75 * leaf + 0.35 * ragged) * (0.8 + 0.2 * np.clip(field * 3, 0, 1))
-    warm = np.array(light.ambient)[None, None] * 0.75 + np.array(light.sun) * np.clip(shade - 0.25, 0, 1)[..., None]
+    bright = (
+        np.clip(shade, 0.12, 1.1)
+        * (0.45 + 0.75 * leaf + 0.35 * ragged)
+        * (0.8 + 0.2 * np.clip(field * 3, 0, 1))
+    )
+    warm = (
+        np.array(light.ambient)[None, None] * 0.75
+        + np.array(light.sun) * np.clip(shade - 0.25, 0, 1)[..., None]
+    )
     colour = np.float32(tree.colour) * (1.55 * bright)[..., None] * warm.astype(np.float32)
     canvas.lay((slice(top, bottom), slice(left, right)), where, canvas.haze(colour, tree.z), TREE)

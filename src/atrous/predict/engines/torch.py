@@ -33,7 +33,8 @@ class TorchEngine:
         device = next(self.model.parameters()).device
         self.model.eval()
         with torch.inference_mode():
-            logits = self.model(torch.from_numpy(np.ascontiguousarray(images)).to(device))
+            pixels = torch.from_numpy(np.require(images, requirements="CW"))  # torch wants to write
+            logits = self.model(pixels.to(device))
         return logits.float().contiguous().cpu().numpy()
 
 

@@ -1,0 +1,265 @@
+"""The command line: commands are plain functions; heavy imports happen inside each.
+
+Answers go to stdout, progress and notes to stderr. Exit codes: 0 done; 1 done with failures
+listed; 2 the user must change something; 3 our fault; 128 + n stopped by signal n.
+"""
+
+import json
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from atrous import __version__
+from atrous.errors import AtrousError, RunError
+
+app = App(
+    name="atrous",
+    help="Semantic segmentation from FCN to DeepLab v3+: a folder of images and masks in, "
+    "a measured model out.",
+    version=__version__,
+    help_format="plaintext",
+)
+recipe_app = App(name="recipe", help="Options of a run.")
+app.command(recipe_app)
+
+Sets = Annotated[
+    tuple[str, ...],
+    Parameter(name="--set", help="An option as section.key=value; repeatable.", negative=()),
+]
+Config = Annotated[Path | None, Parameter(help="A recipe to start from (TOML).")]
+Json = Annotated[bool, Parameter(name="--json", help="Answer as JSON on stdout.", negative=())]
+Flag = Parameter(negative=())
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    try:
+        code = app(sys.argv[1:])
+    except AtrousError as error:
+        say(f"atrous: {error}")
+        code = 2
+    except KeyboardInterrupt:
+        code = 130
+    except BrokenPipeError:  # `atrous … | head`
+        sys.stdout = None
+        code = 0
+    except Exception:
+        traceback.print_exc()
+        say("atrous: this is a fault of atrous, not yours; please report it with the lines above.")
+        code = 3
+    sys.exit(code or 0)
+
+
+@app.command
+def demo(
+    *, out: Annotated[Path, Parameter(help="Folder for data, run and masks.")] = Path("demo")
+) -> int:
+    """Train on the embedded street scenes, evaluate, predict and write the report, in minutes."""
+    from atrous.cli.demo import run_demo
+
+    return run_demo(out)
+
+
+@app.command
+def train(
+    data: Annotated[Path, Parameter(help="Folder of images and masks.")],
+    /,
+    *,
+    out: Annotated[Path, Parameter(help="The run folder to make.")],
+    model: Annotated[str | None, Parameter(help="See `atrous models`.")] = None,
+    encoder: Annotated[str | None, Parameter(help="A timm model that gives features.")] = None,
+    steps: Annotated[int | None, Parameter(help="Updates of the weights.")] = None,
+    resume: Annotated[bool, Flag, Parameter(help="Go on with the run in --out.")] = False,
+    workers: Annotated[int, Parameter(help="Processes that read pictures.")] = 0,
+    config: Config = None,
+    set: Sets = (),
+    json: Json = False,
+) -> int:
+    """Train a model on a folder of images and masks."""
+    from atrous.cli.training import answer, show
+    from atrous.train import train_events
+
+    flags = {"model.name": model, "model.encoder": encoder, "train.steps": steps}
+    events = train_events(
+        data, out=out, config=config, flags=flags, sets=set, resume=resume, workers=workers
+    )
+    last = show(events, go_on=f"atrous train {data} --out {out} --resume")
+    return answer(last, out, json=json)
+
+
+@app.command
+def evaluate(
+    run_or_file: Annotated[Path, Parameter(help="A run folder or a weights file.")],
+    data: Annotated[Path, Parameter(help="Folder of images and masks.")],
+    /,
+    *,
+    split: Annotated[str, Parameter(help="Which part of the data.")] = "val",
+    out: Annotated[Path | None, Parameter(help="Also write scores.json there.")] = None,
+    set: Sets = (),
+    json: Json = False,
+) -> int:
+    """Score a model on a data set: per class and whole, at the pictures' own sizes."""
+    from atrous.cli.tables import scores_table
+    from atrous.evaluate import evaluate as evaluated
+    from atrous.files import write_whole
+    from atrous.recipe import make_recipe
+
+    recipe = make_recipe(sets=set)
+    evaluation = evaluated(
+        run_or_file,
+        data,
+        split=split,
+        weights=recipe.predict.weights,
+        device=recipe.device,
+        track=tracked("evaluating", "pictures"),
+    )
+    text = as_json(evaluation.to_dict())
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
+        write_whole(out / "scores.json", text.encode())
+    print(text if json else scores_table(evaluation))
+    return 0
+
+
+@app.command
+def predict(
+    run_or_file: Annotated[Path, Parameter(help="A run folder or a weights file.")],
+    /,
+    *inputs: Annotated[str, Parameter(help="Pictures, folders, globs.")],
+    out: Annotated[Path, Parameter(help="Folder for the masks.")],
+    overlay: Annotated[
+        bool, Flag, Parameter(help="Also write pictures under their masks.")
+    ] = False,
+    set: Sets = (),
+    json: Json = False,
+) -> int:
+    """Write the masks of pictures as index PNGs with the classes' palette."""
+    from atrous.predict import predict as predicted
+    from atrous.recipe import make_recipe
+
+    recipe = make_recipe(sets=set)
+    masks, failures = predicted(
+        run_or_file,
+        inputs,
+        out=out,
+        overlay=overlay,
+        weights=recipe.predict.weights,
+        device=recipe.device,
+        track=tracked("predicting", "pictures"),
+    )
+    for failure in failures:
+        say(f"skipped {failure}")
+    if json:
+        skipped = [{"picture": error.where, "reason": str(error)} for error in failures]
+        print(
+            as_json({"out": str(out), "masks": [str(path) for path in masks], "skipped": skipped})
+        )
+    else:
+        left = f", {len(failures)} skipped" if failures else ""
+        print(f"{len(masks)} masks in {out}{left}")
+    return 1 if failures else 0
+
+
+@app.command
+def report(
+    run: Annotated[Path, Parameter(help="A run folder.")],
+    /,
+    *,
+    out: Annotated[Path | None, Parameter(help="The HTML file to write.")] = None,
+) -> int:
+    """Write one self-contained HTML page on a run."""
+    from atrous.report import report as reported
+
+    print(reported(run, out=out))
+    return 0
+
+
+@app.command
+def info(
+    run_or_file: Annotated[Path, Parameter(help="A run folder or a weights file.")],
+    /,
+    *,
+    json: Json = False,
+) -> int:
+    """Say what a run or a weights file holds."""
+    from atrous.cli.tables import info_table
+    from atrous.runs import weights_file
+    from atrous.weights import read_weights
+
+    path = weights_file(run_or_file)
+    weights = read_weights(path)
+    facts = {"file": str(path), "digest": weights.digest, **weights.about}
+    facts["parameters"] = sum(
+        array.size for name, array in weights.tensors.items() if not is_statistic(name)
+    )
+    print(as_json(facts) if json else info_table(facts))
+    return 0
+
+
+@app.command
+def models(*, json: Json = False) -> int:
+    """List the models that can be trained."""
+    from atrous.cli.tables import models_table
+    from atrous.recipe import MODEL_TABLES
+
+    rows = [(name, (table.__doc__ or "").strip()) for name, table in MODEL_TABLES.items()]
+    print(as_json([{"name": n, "what": what} for n, what in rows]) if json else models_table(rows))
+    return 0
+
+
+@recipe_app.command
+def show(
+    run: Annotated[Path | None, Parameter(help="A run folder: its recipe.")] = None,
+    /,
+    *,
+    config: Config = None,
+    set: Sets = (),
+    json: Json = False,
+) -> int:
+    """Print every option with its value and its sentence, as TOML."""
+    from atrous.recipe import make_recipe, to_toml
+    from atrous.runs import RunFolder
+
+    if run and not RunFolder(run).is_run:
+        raise RunError(
+            run,
+            found="holds no recipe.toml",
+            allowed="a run folder holds one",
+            fix="Leave it out to see the defaults.",
+        )
+    recipe = make_recipe(config=RunFolder(run).recipe if run else config, sets=set)
+    print(as_json(recipe.model_dump()) if json else to_toml(recipe), end="")
+    return 0
+
+
+def say(text: str) -> None:
+    """A line for the person at the terminal."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def as_json(value: Any) -> str:
+    """What `--json` prints."""
+    return json.dumps(value, ensure_ascii=False, indent=1)
+
+
+def tracked(verb: str, unit: str) -> Callable[[Sequence[Any]], Iterable[Any]]:
+    """Wraps a sequence so that a bar shows on a terminal how far it is."""
+
+    def track(items: Sequence[Any]) -> Iterable[Any]:
+        from rich.console import Console
+        from rich.progress import track as bar
+
+        return bar(
+            items, f"{verb} {len(items)} {unit}", console=Console(stderr=True), transient=True
+        )
+
+    return track
+
+
+def is_statistic(name: str) -> bool:
+    """Whether a tensor of a model is a BatchNorm statistic, not a parameter."""
+    return name.rpartition(".")[2] in ("running_mean", "running_var", "num_batches_tracked")

@@ -1,0 +1,91 @@
+"""Prediction: engines, the predictor for one image, and the command for many files."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from atrous.callable_module import make_callable
+from atrous.errors import DataError, RunError
+from atrous.files import write_whole
+
+if TYPE_CHECKING:
+    from atrous.predict.folders import Job
+    from atrous.predict.predictor import Predictor
+
+
+class Predicted(NamedTuple):
+    """Masks that were written, and the errors of pictures that could not be read."""
+
+    masks: tuple[Path, ...]
+    failures: tuple[DataError, ...]
+
+
+def predict(
+    run_or_file: str | Path,
+    inputs: Sequence[str | Path],
+    *,
+    out: str | Path,
+    overlay: bool = False,
+    weights: str = "last",
+    device: str = "auto",
+    track: Callable[[Sequence[Any]], Iterable[Any]] = iter,
+) -> Predicted:
+    """Write the masks of pictures, folders and globs as index PNGs with the classes' palette.
+
+    A picture that cannot be read is left out and listed; the others go on. `track` wraps the
+    sequence of jobs, to show progress.
+
+    Raises:
+        DataError, RunError: nothing to do, names that collide, a folder of other predictions.
+    """
+    from atrous.predict.folders import plan
+    from atrous.predict.predictor import load
+
+    predictor = load(run_or_file, weights=weights, device=device)
+    jobs = plan(inputs, Path(out))
+    _claim(Path(out), predictor)
+    masks, failures = [], []
+    for job in track(jobs):
+        try:
+            _write(predictor, job, overlay)
+            masks.append(job.mask)
+        except DataError as error:
+            failures.append(error)
+    return Predicted(tuple(masks), tuple(failures))
+
+
+def _write(predictor: "Predictor", job: "Job", overlay: bool) -> None:
+    from atrous.data.images import write_jpeg
+    from atrous.data.masks import write_mask
+
+    prediction = predictor(job.image)
+    job.mask.parent.mkdir(parents=True, exist_ok=True)
+    write_mask(job.mask, prediction.mask, prediction.classes)
+    if overlay:
+        job.overlay.parent.mkdir(parents=True, exist_ok=True)
+        write_jpeg(job.overlay, prediction.overlay())
+
+
+def _claim(out: Path, predictor: "Predictor") -> None:
+    """Mark the folder as this model's; masks of two models must not mix unseen.
+
+    Raises:
+        RunError: it holds the predictions of another model.
+    """
+    note = out / "predict.json"
+    mine = {"model": predictor.digest, "classes": predictor.classes.to_dict()}
+    theirs = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else mine
+    if theirs != mine:
+        raise RunError(
+            out,
+            found=f"holds masks of the model {str(theirs.get('model'))[:12]}",
+            allowed=f"this model is {predictor.digest[:12]}; a folder holds the masks of one",
+            fix="Give another --out.",
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    write_whole(note, json.dumps(mine, ensure_ascii=False, indent=1).encode())
+
+
+make_callable(sys.modules[__name__])

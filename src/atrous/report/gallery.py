@@ -1,0 +1,122 @@
+"""The worst and the best pictures of a run, predicted again to be looked at."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from atrous.classes import Classes
+from atrous.errors import AtrousError
+from atrous.metrics.scores import Scores
+from atrous.report.contents import Contents, Shown
+from atrous.report.pictures import layers
+from atrous.report.tables import largest_confusions
+from atrous.types import Image, Mask, Sample
+
+EACH = 4  # pictures of the worst, and of the best
+SAME = 5e-4  # mIoU further apart than this is not the picture that was scored
+
+Read = Callable[[str], Sample]
+Predict = Callable[[Image], Mask]
+
+
+def with_pictures(contents: Contents, run: Path) -> Contents:
+    """The contents with the worst and best pictures, or with a note that says why without."""
+    worst, best = extremes(contents.scores.get("images", ()))
+    if not worst:
+        return replace(contents, note="Pictures are left out: scores.json names none.")
+    try:
+        read, predict = _opened(contents, run)
+    except (AtrousError, ImportError, OSError) as error:
+        return replace(contents, note=f"Pictures are left out. {error}")
+    return shown(contents, worst, best, read=read, predict=predict)
+
+
+def shown(
+    contents: Contents,
+    worst: Sequence[Mapping[str, Any]],
+    best: Sequence[Mapping[str, Any]],
+    *,
+    read: Read,
+    predict: Predict,
+) -> Contents:
+    """The contents with these pictures; those that cannot be read or changed are noted."""
+    notes: list[str] = []
+    groups = [
+        tuple(p for row in rows if (p := _shown(row, contents.classes, read, predict, notes)))
+        for rows in (worst, best)
+    ]
+    return replace(contents, worst=groups[0], best=groups[1], note=" ".join(notes))
+
+
+def extremes(
+    rows: Sequence[Mapping[str, Any]], each: int = EACH
+) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+    """The worst pictures, worst first, and the best, best first; no picture is in both.
+
+    Example:
+        >>> worst, best = extremes([{"name": n, "mIoU": m} for n, m in [("a", 0.9), ("b", 0.2)]])
+        >>> worst[0]["name"], best[0]["name"]
+        ('b', 'a')
+    """
+    known = [row for row in rows if row.get("mIoU") is not None]
+    order = sorted(known, key=lambda row: (row["mIoU"], row["name"]))
+    low = min(each, (len(order) + 1) // 2)
+    return order[:low], order[low:][::-1][:each]
+
+
+def _opened(contents: Contents, run: Path) -> tuple[Read, Predict]:
+    """Ways to a picture of the split by its name, and to its mask."""
+    from atrous.data.dataset import open_dataset
+    from atrous.predict.predictor import load
+
+    root = contents.dataset.get("root")
+    if not root:
+        raise FileNotFoundError("dataset.json does not say where the data set is.")
+    if not Path(root).is_dir():
+        raise FileNotFoundError(f"The data set is no longer at {root}.")
+    predictor = load(run)
+    dataset = open_dataset(Path(root), classes=predictor.classes)
+    pairs = {pair.name: pair for pair in dataset.split(contents.scores.get("split", "val"))}
+
+    def read(name: str) -> Sample:
+        return dataset.read(pairs[name])
+
+    return read, lambda image: predictor(image).mask
+
+
+def _shown(
+    row: Mapping[str, Any], classes: Classes, read: Read, predict: Predict, notes: list[str]
+) -> Shown | None:
+    name, miou = row["name"], row["mIoU"]
+    try:
+        sample = read(name)
+    except KeyError:
+        notes.append(f"{name} is left out: it is no longer in the data set.")
+        return None
+    except AtrousError as error:
+        notes.append(f"{name} is left out: {error}")
+        return None
+    pred = predict(sample.image)
+    scores = Scores(classes.names, _counts(pred, sample.mask, classes))
+    if not abs(scores.miou - miou) < SAME:
+        notes.append(
+            f"{name} now scores {scores.miou:.3f}, not {miou:.3f}: "
+            "the weights or the data set changed after scores.json was written."
+        )
+    mistakes = [
+        (classes.names[c.truth], classes.names[c.prediction], c.pixels)
+        for c in largest_confusions(scores.confusion, 1)
+    ]
+    made = layers(sample.image, sample.mask, pred, classes)
+    return Shown(name, miou, made, 1 - scores.pixel_accuracy, mistakes[0] if mistakes else None)
+
+
+def _counts(pred: Mask, mask: Mask, classes: Classes) -> np.ndarray:
+    from atrous.kernels.counts import confusion_counts
+
+    return confusion_counts(
+        pred, mask, num_classes=len(classes), ignore_index=classes.ignore_index, parallel=False
+    )

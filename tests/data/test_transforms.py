@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from atrous.data.transforms import Purpose, augment, crop_scaled, keyed, relight, resample_mask
+from atrous.recipe import Augment
+from atrous.types import Sample
+
+
+def checkered(height, width, dtype=np.uint8):
+    """A picture whose mask can be told from its pixels: dark is 0, bright is 1."""
+    y, x = np.mgrid[:height, :width]
+    mask = ((y // 16 + x // 16) % 2).astype(np.uint8)
+    bright = np.iinfo(dtype).max * 3 // 4
+    image = np.where(mask[..., None] > 0, bright, bright // 6).astype(dtype).repeat(3, 2)
+    return Sample(image, mask, "checkered")
+
+
+@given(st.integers(0, 2**62), st.integers(0, 10**9), st.integers(0, 64))
+def test_what_is_drawn_at_a_step_follows_from_seed_step_and_slot_alone(seed, step, slot):
+    one = keyed(seed, Purpose.AUGMENT, step, slot)
+    keyed(seed, Purpose.AUGMENT, step + 1, slot).random(100)  # others drawn between
+    assert np.array_equal(one.random(8), keyed(seed, Purpose.AUGMENT, step, slot).random(8))
+    for other in ((step + 1, slot), (step, slot + 1)):
+        assert not np.array_equal(
+            keyed(seed, Purpose.AUGMENT, step, slot).random(8),
+            keyed(seed, Purpose.AUGMENT, *other).random(8),
+        )
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("size", [(40, 50), (100, 300), (301, 97)])
+def test_picture_and_mask_are_changed_alike(dtype, size):
+    sample = checkered(*size, dtype)
+    options = Augment(crop=96, photometric=0)
+    for step in range(8):
+        image, mask, _ = augment(sample, options, keyed(0, Purpose.AUGMENT, step))
+        assert image.shape == (96, 96, 3) and mask.shape == (96, 96)
+        assert image.dtype == dtype and mask.dtype == np.uint8
+        middle = np.iinfo(dtype).max * 7 // 16
+        seen = (image[..., 0] > middle).astype(np.uint8)
+        valid = mask != 255
+        # Anti-aliased borders of the squares fall to either side.
+        assert (seen == mask)[valid].mean() > 0.93
+        assert (image[~valid] == (np.iinfo(dtype).max + 1) // 2).all()
+
+
+@given(st.integers(0, 1000), st.floats(0.3, 3), st.integers(20, 80), st.integers(20, 80))
+def test_a_mask_gains_no_labels_but_ignore(step, scale, height, width):
+    sample = checkered(height, width)
+    _, mask = crop_scaled(sample, (64, 64), scale, keyed(0, Purpose.AUGMENT, step))
+    assert set(np.unique(mask)) <= {0, 1, 255}
+    fits = min(height, width) * scale >= 64
+    assert not (fits and (mask == 255).any())
+
+
+def test_scale_one_moves_no_label():
+    sample = checkered(64, 64)
+    assert np.array_equal(resample_mask(sample.mask, (0, 0, 64, 64), (64, 64)), sample.mask)
+    image, mask = crop_scaled(sample, (64, 64), 1.0, keyed(0, Purpose.AUGMENT, 0))
+    assert np.array_equal(image, sample.image) and np.array_equal(mask, sample.mask)
+
+
+def test_relighting_with_no_strength_changes_nothing_and_with_some_stays_in_range():
+    image = checkered(20, 20).image
+    assert np.array_equal(relight(image, 0, keyed(0, Purpose.AUGMENT, 0)), image)
+    lit = relight(image, 0.9, keyed(0, Purpose.AUGMENT, 0))
+    assert lit.dtype == np.uint8 and not np.array_equal(lit, image)

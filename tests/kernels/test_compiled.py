@@ -1,0 +1,45 @@
+import multiprocessing
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from atrous.kernels.compiled import cores, in_strips
+from atrous.kernels.resize import argmax_at_pixels
+from atrous.types import Grid
+
+LOGITS = np.random.default_rng(0).normal(size=(5, 16, 16)).astype(np.float32)
+
+
+def mask():
+    return argmax_at_pixels(LOGITS, grid=Grid(4), size=(64, 64), parallel=True)
+
+
+def test_a_parallel_kernel_leaves_the_thread_count_of_torch_alone():
+    """numba's own layers set it for the whole process, and the bytes of a training change."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    mask()
+    assert torch.get_num_threads() == 1
+    torch.set_num_threads(before)
+
+
+def test_strips_cover_every_row_once():
+    for rows in (0, 1, 2, 7, 100):
+        seen = np.zeros(rows, int)
+
+        def work(first, end, seen=seen):
+            seen[first:end] += 1
+
+        in_strips(work, rows, parallel=True)
+        assert (seen == 1).all()
+    assert cores() >= 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_may_call_a_parallel_kernel():
+    expected = mask()
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert np.array_equal(pool.apply_async(mask).get(timeout=60), expected)

@@ -1,0 +1,46 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from atrous.kernels.counts import confusion_counts, confusion_counts_reference
+
+FOUR = {"num_classes": 4, "ignore_index": 255}
+
+
+@st.composite
+def pairs(draw):
+    shape = (draw(st.integers(1, 12)), draw(st.integers(6, 12)))
+    pred = draw(arrays(np.uint8, shape, elements=st.integers(0, 3)))
+    mask = draw(arrays(np.uint8, shape, elements=st.sampled_from([0, 1, 2, 3, 255])))
+    return pred, mask
+
+
+@given(pairs())
+def test_the_kernel_counts_what_numpy_counts(pair):
+    expected = confusion_counts_reference(*pair, **FOUR)
+    assert np.array_equal(confusion_counts(*pair, **FOUR, parallel=False), expected)
+    assert np.array_equal(confusion_counts(*pair, **FOUR, parallel=True), expected)
+
+
+@given(pairs())
+def test_parts_count_what_the_whole_counts(pair):
+    pred, mask = pair
+    left = confusion_counts(pred[:, :5], mask[:, :5], **FOUR)
+    right = confusion_counts(pred[:, 5:], mask[:, 5:], **FOUR)
+    assert np.array_equal(left + right, confusion_counts(pred, mask, **FOUR))
+
+
+@given(pairs())
+def test_ignored_pixels_are_not_counted_whatever_is_predicted(pair):
+    pred, mask = pair
+    other = np.where(mask == 255, 3 - pred, pred)
+    counts = confusion_counts(pred, mask, **FOUR)
+    assert np.array_equal(counts, confusion_counts(other, mask, **FOUR))
+    assert counts.sum() == (mask != 255).sum()
+
+
+def test_uint16_masks_count_too():
+    pred, mask = np.array([[299, 3]], np.uint16), np.array([[299, 65535]], np.uint16)
+    counts = confusion_counts(pred, mask, num_classes=300, ignore_index=65535)
+    assert counts[299, 299] == counts.sum() == 1

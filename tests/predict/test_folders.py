@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import pytest
+
+from atrous.errors import DataError, RunError
+from atrous.predict.folders import plan
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    root = tmp_path / "pictures"
+    for name in ("a.jpg", "b/a.jpg", "b/c d.PNG", "b/街道.png", "notes.txt"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+def masks(inputs, out):
+    return {job.mask.relative_to(out).as_posix() for job in plan(inputs, out)}
+
+
+def test_a_folder_is_searched_through_and_mirrored(pictures, tmp_path):
+    assert masks([pictures], tmp_path / "out") == {"a.png", "b/a.png", "b/c d.png", "b/街道.png"}
+
+
+def test_pictures_and_globs_are_taken_by_name(pictures, tmp_path):
+    assert masks([pictures / "a.jpg", f"{pictures}/b/*.png"], tmp_path) == {"a.png", "街道.png"}
+
+
+def test_the_same_picture_twice_is_one_job(pictures, tmp_path):
+    assert len(plan([pictures / "a.jpg", f"{pictures}/*.jpg"], tmp_path)) == 1
+
+
+def test_two_pictures_for_one_mask_stop_before_the_first_write(pictures, tmp_path):
+    with pytest.raises(RunError) as caught:
+        plan([pictures / "a.jpg", pictures / "b" / "a.jpg"], tmp_path / "out")
+    assert str(pictures / "a.jpg") in str(caught.value)
+    assert str(pictures / "b" / "a.jpg") in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_picture_is_never_written_over(pictures):
+    with pytest.raises(RunError, match=r"c d\.png.*pictures to predict|written over"):
+        (pictures / "b" / "c d.PNG").rename(pictures / "b" / "c d.png")
+        plan([pictures], pictures)
+
+
+@pytest.mark.parametrize("name", ["nowhere.jpg", "empty", "*.webp"])
+def test_an_input_without_pictures_is_named(tmp_path, name):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=name.replace("*", r"\*")):
+        plan([Path(tmp_path) / name], tmp_path / "out")

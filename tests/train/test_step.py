@@ -1,0 +1,81 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from atrous.data.loading import Batch
+from atrous.errors import RunError
+from atrous.models.build import build
+from atrous.train.step import Objective, update
+
+LOSS = Objective(255, None)
+
+
+def batch(count, seed=0):
+    random = np.random.default_rng(seed)
+    images = torch.from_numpy(random.integers(0, 256, (count, 64, 64, 3), dtype=np.uint8))
+    masks = torch.from_numpy(random.integers(0, 2, (count, 64, 64), dtype=np.uint8))
+    masks[0, :40] = 255  # parts with unequal numbers of valid pixels
+    return Batch(images, masks, tuple(f"{i}.png" for i in range(count)))
+
+
+def part(whole, i):
+    return Batch(whole.images[i : i + 1], whole.masks[i : i + 1], whole.names[i : i + 1])
+
+
+def model():
+    return build("fcn8s", num_classes=2, pretrained=False, dropout=0.0)
+
+
+def stepped(net, batches, **options):
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    made = update(net, optimizer, batches, LOSS, **{"precision": "f32", "clip": 0.0, **options})
+    return made, net.state_dict()
+
+
+def test_parts_make_the_update_of_the_whole_though_valid_pixels_differ():
+    net = model().eval()  # batch statistics would differ
+    whole = batch(2)
+    one, together = stepped(copy.deepcopy(net), [whole])
+    two, apart = stepped(copy.deepcopy(net), [part(whole, 0), part(whole, 1)])
+    assert one.loss == pytest.approx(two.loss, rel=1e-5)
+    for name, tensor in together.items():
+        torch.testing.assert_close(tensor, apart[name], rtol=1e-4, atol=1e-6)
+
+
+def test_a_gradient_beyond_the_limit_is_cut_to_it():
+    net = model()
+    before = copy.deepcopy(net.state_dict())
+    made, after = stepped(net, [batch(1)], clip=1e-3)
+    moved = sum((after[n] - before[n]).double().pow(2).sum() for n, _ in net.named_parameters())
+    assert made.grad_norm > 1e-3
+    assert float(moved.sqrt()) == pytest.approx(0.1 * 1e-3, rel=1e-2)
+
+
+def test_an_infinite_gradient_leaves_the_weights_alone():
+    net = model()
+    parameter = net.head.scores[-1].bias
+    parameter.register_hook(lambda gradient: gradient * float("inf"))
+    before = {name: p.clone() for name, p in net.named_parameters()}
+    made, after = stepped(net, [batch(1)])
+    assert not made.made
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_loss_that_is_not_finite_names_the_pictures():
+    net = model()
+    with torch.no_grad():
+        net.head.scores[-1].bias.fill_(float("nan"))
+    with pytest.raises(RunError, match=r"loss is nan on 0\.png"):
+        stepped(net, [batch(1)])
+
+
+def test_a_batch_of_nothing_but_void_changes_nothing():
+    net = model()
+    void = batch(1)
+    void.masks.fill_(255)
+    before = {name: p.clone() for name, p in net.named_parameters()}
+    made, after = stepped(net, [void])
+    assert made.loss == 0
+    assert all(torch.equal(before[name], after[name]) for name in before)
