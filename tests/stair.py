@@ -62,7 +62,7 @@ MAY_IMPORT_TORCH = re.compile(  # design, principle 6; a package's name stands f
 )
 # Those that train or need a trained model's gradients; everybody else must also be without
 # torch once all that they import has been imported.
-NEEDS_TORCH = re.compile(r"study")
+NEEDS_TORCH = re.compile(r"study|cli\.(demo|training)")
 
 HOMELESS = {"utils", "common", "helpers", "base"}
 LONGEST_MODULE = 400

@@ -4,7 +4,11 @@ import pytest
 from atrous.errors import WeightsError
 from atrous.weights import read_about, read_weights, write_weights
 
-TENSORS = {"b": np.float32([[1, 2], [3, 4]]), "a": np.int64([7]), "n": np.array(3, np.int64)}
+TENSORS = {
+    "b": np.array([[1, 2], [3, 4]], np.float32),
+    "a": np.array([7]),
+    "n": np.array(3),  # no dimensions, as BatchNorm counts
+}
 ABOUT = {"kind": "model", "step": 3, "words": "grün"}
 
 
@@ -51,7 +55,7 @@ def test_any_truncation_is_found(file):
 
 def test_a_damaged_tensor_is_named(file):
     content = bytearray(file.read_bytes())
-    at = content.index(np.float32([1, 2]).tobytes())
+    at = content.index(np.array([1, 2], np.float32).tobytes())
     content[at] ^= 1
     file.write_bytes(content)
     with pytest.raises(WeightsError, match="tensor b"):

@@ -26,7 +26,7 @@ def cross_entropy(
     ignore_index: int,
     class_weights: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Soft-max cross-entropy of grid logits `B K h w` against masks `B H W`, weighted by true class.
+    """Soft-max cross-entropy of grid logits `B K h w` against masks `B H W`, weighted by class.
 
     Ignored pixels add nothing to either number.
     """

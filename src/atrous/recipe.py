@@ -8,7 +8,7 @@ import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -18,63 +18,76 @@ from atrous.errors import RecipeError
 class Options(BaseModel):
     """A table of a recipe."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,  # a field's sentence stands under it
+    )
 
 
 class Fcn(Options):
     """Fully convolutional networks (Long et al. 2015): score layers and skips on any encoder."""
 
-    name: Literal["fcn32s", "fcn16s", "fcn8s"] = Field("fcn8s", description="the finest skip used")
-    encoder: str = Field("efficientnet_lite0", description="a timm model that gives features")
-    pretrained: bool = Field(
-        True, description="start from ImageNet weights where a package has them"
-    )
-    output_stride: Literal[8, 16, 32] = Field(
-        32, description="pixels a cell of the deepest features"
-    )
-    fc_channels: int = Field(512, ge=1, description="maps of the layer before the deepest score")
-    dropout: float = Field(0.5, ge=0, lt=1, description="share of those maps dropped in training")
+    name: Literal["fcn32s", "fcn16s", "fcn8s"] = "fcn8s"
+    """The finest skip used."""
+    encoder: str = "efficientnet_lite0"
+    """A timm model that gives features."""
+    pretrained: bool = True
+    """Start from ImageNet weights where a package has them."""
+    output_stride: Literal[8, 16, 32] = 32
+    """Pixels a cell of the deepest features."""
+    fc_channels: int = Field(default=512, ge=1)
+    """Maps of the layer before the deepest score."""
+    dropout: float = Field(default=0.5, ge=0, lt=1)
+    """Share of those maps dropped in training."""
 
 
 class DeepLabV3Plus(Options):
     """DeepLab v3+ (Chen et al. 2018b): atrous pyramid, image pooling, stride-4 decoder."""
 
-    name: Literal["deeplabv3plus"] = Field(
-        "deeplabv3plus", description="one word chooses the model"
-    )
-    encoder: str = Field("efficientnet_lite0", description="a timm model that gives features")
-    pretrained: bool = Field(
-        True, description="start from ImageNet weights where a package has them"
-    )
-    output_stride: Literal[8, 16] = Field(
-        16, description="8 is finer; the last stages hold 4x as much"
-    )
-    aspp_channels: int = Field(256, ge=1, description="maps of each branch of the pyramid")
-    low_level_channels: int = Field(48, ge=1, description="maps kept of the stride-4 features")
-    decoder_channels: int = Field(256, ge=1, description="maps of the decoder")
-    separable: bool = Field(True, description="depthwise separable 3x3 in pyramid and decoder")
-    dropout: float = Field(0.1, ge=0, lt=1, description="share of pyramid maps dropped in training")
+    name: Literal["deeplabv3plus"] = "deeplabv3plus"
+    """One word chooses the model."""
+    encoder: str = "efficientnet_lite0"
+    """A timm model that gives features."""
+    pretrained: bool = True
+    """Start from ImageNet weights where a package has them."""
+    output_stride: Literal[8, 16] = 16
+    """8 is finer; the last stages hold 4x as much."""
+    aspp_channels: int = Field(default=256, ge=1)
+    """Maps of each branch of the pyramid."""
+    low_level_channels: int = Field(default=48, ge=1)
+    """Maps kept of the stride-4 features."""
+    decoder_channels: int = Field(default=256, ge=1)
+    """Maps of the decoder."""
+    separable: bool = True
+    """Depthwise separable 3x3 in pyramid and decoder."""
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    """Share of pyramid maps dropped in training."""
 
 
 Model = Annotated[DeepLabV3Plus | Fcn, Field(discriminator="name")]
 MODEL_TABLES: dict[str, type[Options]] = {  # which table a name opens
-    "deeplabv3plus": DeepLabV3Plus,
-    "fcn32s": Fcn,
-    "fcn16s": Fcn,
-    "fcn8s": Fcn,
+    name: table
+    for table in (DeepLabV3Plus, Fcn)
+    for name in get_args(table.model_fields["name"].annotation)
 }
 
 
 class Augment(Options):
     """How a training picture is changed before it is seen."""
 
-    crop: int = Field(304, ge=64, le=4096, description="side of the training square, pixels")
-    scale_min: float = Field(0.5, gt=0, le=8, description="smallest random scale")
-    scale_max: float = Field(2.0, gt=0, le=8, description="largest random scale")
-    flip: bool = Field(True, description="mirror left-right half of the time")
-    photometric: float = Field(
-        0.3, ge=0, le=1, description="brightness, contrast, saturation: +- share"
-    )
+    crop: int = Field(default=304, ge=64, le=4096)
+    """Side of the training square, pixels."""
+    scale_min: float = Field(default=0.5, gt=0, le=8)
+    """Smallest random scale."""
+    scale_max: float = Field(default=2.0, gt=0, le=8)
+    """Largest random scale."""
+    flip: bool = True
+    """Mirror left-right half of the time."""
+    photometric: float = Field(default=0.3, ge=0, le=1)
+    """Brightness, contrast, saturation: +- share."""
 
     @model_validator(mode="after")
     def _scales_in_order(self) -> "Augment":
@@ -86,47 +99,54 @@ class Augment(Options):
 class Train(Options):
     """The optimisation."""
 
-    steps: int = Field(1000, ge=1, description="updates of the weights")
-    batch: int = Field(8, ge=1, description="pictures in one forward pass")
-    accumulate: int = Field(1, ge=1, description="forward passes that make one update")
-    optimizer: Literal["adamw", "sgd"] = Field("adamw", description="update rule")
-    lr: float = Field(1.5e-3, gt=0, description="peak learning rate of decoder and head")
-    encoder_lr: float = Field(0.3, ge=0, description="factor on lr for the encoder")
-    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd; beta1 of adamw")
-    weight_decay: float = Field(0.01, ge=0, description="on weights of convolutions, not on biases")
-    warmup: int = Field(
-        50, ge=0, description="steps of linear rise of the rate (half of all at most)"
-    )
-    poly_power: float = Field(0.9, gt=0, description="rate falls as (1 - step / steps) ** this")
-    clip: float = Field(5.0, ge=0, description="largest gradient norm; 0 = no limit")
-    class_weight: float = Field(
-        0.35, ge=0, le=1, description="weight (1 / frequency) ** this; 0 = none"
-    )
-    ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights; 0 = off")
-    precision: Literal["f32", "bf16", "auto"] = Field(
-        "f32", description="bf16 is used only where its self-test passes; auto tries it"
-    )
-    validate_every: int = Field(
-        0, ge=0, description="steps between validations; 0 = an eighth of all"
-    )
+    steps: int = Field(default=1000, ge=1)
+    """Updates of the weights."""
+    batch: int = Field(default=8, ge=1)
+    """Pictures in one forward pass."""
+    accumulate: int = Field(default=1, ge=1)
+    """Forward passes that make one update."""
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    """Update rule."""
+    lr: float = Field(default=1.5e-3, gt=0)
+    """Peak learning rate of decoder and head."""
+    encoder_lr: float = Field(default=0.3, ge=0)
+    """Factor on lr for the encoder."""
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    """Of sgd; beta1 of adamw."""
+    weight_decay: float = Field(default=0.01, ge=0)
+    """On weights of convolutions, not on biases."""
+    warmup: int = Field(default=50, ge=0)
+    """Steps of linear rise of the rate (half of all at most)."""
+    poly_power: float = Field(default=0.9, gt=0)
+    """Rate falls as (1 - step / steps) ** this."""
+    clip: float = Field(default=5.0, ge=0)
+    """Largest gradient norm; 0 = no limit."""
+    class_weight: float = Field(default=0.35, ge=0, le=1)
+    """Weight (1 / frequency) ** this; 0 = none."""
+    ema: float = Field(default=0.999, ge=0, lt=1)
+    """Decay of the averaged weights; 0 = off."""
+    precision: Literal["f32", "bf16", "auto"] = "f32"
+    """Bf16 is used only where its self-test passes; auto tries it."""
+    validate_every: int = Field(default=0, ge=0)
+    """Steps between validations; 0 = an eighth of all."""
 
 
 class Predict(Options):
     """Which weights of a run answer."""
 
-    weights: Literal["last", "best"] = Field("last", description="best was chosen on val")
+    weights: Literal["last", "best"] = "last"
+    """Best was chosen on val."""
 
 
 class Recipe(Options):
     """All options of a run."""
 
-    seed: int = Field(
-        0, ge=0, lt=2**63, description="order, augmentation, initial weights, dropout"
-    )
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
-        "auto", description="where torch computes"
-    )
-    threads: int = Field(0, ge=0, description="CPU threads of torch; 0 = as many as cores")
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    """Order, augmentation, initial weights, dropout."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where torch computes."""
+    threads: int = Field(default=0, ge=0)
+    """CPU threads of torch; 0 = as many as cores."""
     model: Model = Field(default_factory=DeepLabV3Plus)
     augment: Augment = Field(default_factory=Augment)
     train: Train = Field(default_factory=Train)

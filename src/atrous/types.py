@@ -3,7 +3,7 @@
 Letters: `B` batch, `K` classes, `C` bands, `H W` picture, `h w` grid.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Int64, Shaped, UInt8, UInt16
@@ -14,6 +14,7 @@ RawMask = Shaped[np.ndarray, "H W"]  # label values as they lie on disk
 Mask = UInt8[np.ndarray, "H W"] | UInt16[np.ndarray, "H W"]  # class indices and ignore
 GridLogits = Float32[np.ndarray, "K h w"]
 Confusion = Int64[np.ndarray, "K K"]  # row: true class, column: predicted class
+PixelType = Literal["uint8", "uint16"]  # of a data set's pictures, and so of its models
 Size = tuple[int, int]  # (height, width) in pixels
 Colour = tuple[int, int, int]  # red, green, blue, 0-255
 

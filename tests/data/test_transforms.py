@@ -32,7 +32,7 @@ def test_what_is_drawn_at_a_step_follows_from_seed_step_and_slot_alone(seed, ste
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("size", [(40, 50), (100, 300), (301, 97)])
 def test_picture_and_mask_are_changed_alike(dtype, size):
-    sample = checkered(*size, dtype)
+    sample = checkered(size[0], size[1], dtype)
     options = Augment(crop=96, photometric=0)
     for step in range(8):
         image, mask, _ = augment(sample, options, keyed(0, Purpose.AUGMENT, step))

@@ -17,7 +17,7 @@ def mask():
 
 
 def test_a_parallel_kernel_leaves_the_thread_count_of_torch_alone():
-    """numba's own layers set it for the whole process, and the bytes of a training change."""
+    """The layers of numba set it for the whole process, and the bytes of a training change."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     mask()

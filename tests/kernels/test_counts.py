@@ -5,7 +5,9 @@ from hypothesis.extra.numpy import arrays
 
 from atrous.kernels.counts import confusion_counts, confusion_counts_reference
 
-FOUR = {"num_classes": 4, "ignore_index": 255}
+
+def counts_of(pred, mask, parallel=True):
+    return confusion_counts(pred, mask, num_classes=4, ignore_index=255, parallel=parallel)
 
 
 @st.composite
@@ -18,25 +20,25 @@ def pairs(draw):
 
 @given(pairs())
 def test_the_kernel_counts_what_numpy_counts(pair):
-    expected = confusion_counts_reference(*pair, **FOUR)
-    assert np.array_equal(confusion_counts(*pair, **FOUR, parallel=False), expected)
-    assert np.array_equal(confusion_counts(*pair, **FOUR, parallel=True), expected)
+    expected = confusion_counts_reference(*pair, num_classes=4, ignore_index=255)
+    assert np.array_equal(counts_of(*pair, parallel=False), expected)
+    assert np.array_equal(counts_of(*pair, parallel=True), expected)
 
 
 @given(pairs())
 def test_parts_count_what_the_whole_counts(pair):
     pred, mask = pair
-    left = confusion_counts(pred[:, :5], mask[:, :5], **FOUR)
-    right = confusion_counts(pred[:, 5:], mask[:, 5:], **FOUR)
-    assert np.array_equal(left + right, confusion_counts(pred, mask, **FOUR))
+    left = counts_of(pred[:, :5], mask[:, :5])
+    right = counts_of(pred[:, 5:], mask[:, 5:])
+    assert np.array_equal(left + right, counts_of(pred, mask))
 
 
 @given(pairs())
 def test_ignored_pixels_are_not_counted_whatever_is_predicted(pair):
     pred, mask = pair
     other = np.where(mask == 255, 3 - pred, pred)
-    counts = confusion_counts(pred, mask, **FOUR)
-    assert np.array_equal(counts, confusion_counts(other, mask, **FOUR))
+    counts = counts_of(pred, mask)
+    assert np.array_equal(counts, counts_of(other, mask))
     assert counts.sum() == (mask != 255).sum()
 
 

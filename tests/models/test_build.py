@@ -4,6 +4,7 @@ import torch
 from atrous.losses import cross_entropy
 from atrous.models.build import build
 from atrous.models.deeplab import atrous_rates
+from atrous.models.fcn import FcnHead
 
 NAMES = ["deeplabv3plus", "fcn32s", "fcn16s", "fcn8s"]
 STRIDE = {"deeplabv3plus": 4, "fcn32s": 32, "fcn16s": 16, "fcn8s": 8}
@@ -100,12 +101,16 @@ def test_fcn8s_is_the_sum_of_its_enlarged_scores():
     image = picture(64, 64)
     features = model.encoder((image.permute(0, 3, 1, 2) - 127.5) / 127.5)
     head = model.head
+    assert isinstance(head, FcnHead)
     scores = [
         head.scores[0](features[-3]),
         head.scores[1](features[-2]),
         head.scores[2](head.fc(features[-1])),
     ]
-    up = lambda x: F.interpolate(x, scale_factor=2, mode="bilinear")  # noqa: E731
+
+    def up(x):
+        return F.interpolate(x, scale_factor=2, mode="bilinear")
+
     torch.testing.assert_close(
         model(image), scores[0] + up(scores[1]) + up(up(scores[2])), rtol=1e-4, atol=1e-4
     )

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -12,7 +14,7 @@ def test_the_rate_rises_in_the_warm_up_and_falls_to_almost_nothing():
     rates = [learning_rate(step, OPTIONS) for step in range(100)]
     assert rates[0] == pytest.approx(0.1)
     assert max(rates) == rates[9] and 0.9 < rates[9] <= 1
-    assert all(a > b for a, b in zip(rates[9:], rates[10:], strict=False))
+    assert all(a > b for a, b in pairwise(rates[9:]))
     assert rates[-1] == pytest.approx(0.01**0.9)
 
 

@@ -3,6 +3,8 @@ import pytest
 import torch
 
 from atrous.models.build import build
+from atrous.models.deeplab import DeepLabV3PlusHead
+from atrous.models.fcn import FcnHead
 from atrous.train.probe import bf16_verdict, choose_precision, seconds_per_step, wrong_gradient
 from atrous.train.step import Objective
 
@@ -18,7 +20,7 @@ class GarbageInBf16(torch.autograd.Function):
         return x.clone()
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx, gradient):  # pyright: ignore[reportIncompatibleMethodOverride]
         return torch.randn_like(gradient) * gradient.abs().mean() * 10 if ctx.bf16 else gradient
 
 
@@ -46,6 +48,7 @@ def model():
 
 def test_a_planted_garbage_gradient_is_refused():
     net = model()
+    assert isinstance(net.head, DeepLabV3PlusHead)
     net.head.refine[0] = Planted(net.head.refine[0])
     verdict = bf16_verdict(net, *case(), LOSS)
     assert not verdict.passed
@@ -80,7 +83,8 @@ def test_a_model_with_the_layer_that_torch_gets_wrong_is_refused():
 
 def test_a_model_whose_gradients_are_right_fails_for_speed_alone():
     net = build("fcn8s", num_classes=2)  # nothing dilated
-    torch.nn.init.normal_(net.head.scores[-1].weight)
+    assert isinstance(net.head, FcnHead)
+    torch.nn.init.normal_(next(net.head.scores[-1].parameters()))
     verdict = bf16_verdict(net.to(memory_format=torch.channels_last), *case(), LOSS)
     assert verdict.passed or "as slow as f32" in verdict.reason
 

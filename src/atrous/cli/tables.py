@@ -20,14 +20,14 @@ def scores_table(evaluation: Evaluation) -> str:
             f"{name:<{width}}  {_percent(iou, 6)}  {_percent(precision, 9)}"
             f"  {_percent(recall, 6)}  {_percent(share, 6)}"
         )
+    images = f"{evaluation.split}: {len(evaluation.images)} images"
     lines += [
         "",
         f"mIoU            {_percent(scores.miou, 6)}",
         f"pixel accuracy  {_percent(scores.pixel_accuracy, 6)}",
         f"mIoU per image  {_percent(evaluation.miou_per_image, 6)}",
         "",
-        f"{evaluation.split}: {len(evaluation.images)} images, {scores.pixels:,} pixels with truth; "
-        f"{evaluation.weights}.",
+        f"{images}, {scores.pixels:,} pixels with truth; {evaluation.weights}.",
         RULES,
     ]
     return "\n".join(lines)

@@ -20,7 +20,7 @@ from atrous.data.labels import label_space
 from atrous.data.layouts import Layout, Pair, find_layout
 from atrous.data.masks import read_mask
 from atrous.errors import DataError, ImageError
-from atrous.types import RawMask, Sample, Size
+from atrous.types import PixelType, RawMask, Sample, Size
 
 BANDS = 3  # of the samples; encoders take three, so grey is repeated
 
@@ -52,7 +52,7 @@ class DataSet:
     classes: Classes
     counts: dict[str, Int64[np.ndarray, " K"]]
     bands: int
-    dtype: str
+    dtype: PixelType
     notes: tuple[str, ...]
     files: tuple[FileRecord, ...]
 
@@ -127,7 +127,7 @@ def open_dataset(root: Path | str, *, classes: Classes | None = None) -> DataSet
     space = label_space(layout, values, classes)
     _check_labels(files, space.classes)
     bands = max(file.header.bands for file in files)
-    dtype = "uint16" if any(f.header.dtype == "uint16" for f in files) else "uint8"
+    dtype: PixelType = "uint16" if any(f.header.dtype == "uint16" for f in files) else "uint8"
     return DataSet(
         root=layout.root,
         kind=layout.kind,

@@ -14,7 +14,6 @@ from atrous.errors import AtrousError
 from atrous.recipe import Recipe
 from atrous.types import Sample
 
-
 CACHE_BYTES = 1 << 30  # decoded samples kept in memory, in each process that draws them
 
 

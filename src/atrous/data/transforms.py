@@ -12,7 +12,7 @@ from PIL import Image as Pillow
 from atrous.recipe import Augment
 from atrous.types import Image, Mask, Sample, Size
 
-LUMA = np.float32([0.299, 0.587, 0.114])  # ITU-R BT.601
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 
 class Purpose(IntEnum):
@@ -79,7 +79,7 @@ def resample(image: Image, box: tuple[float, float, float, float], size: Size) -
     """The part `box` (left, top, right, bottom) of a picture at `size`, bilinear, anti-aliased."""
     if image.dtype == np.uint8:
         return np.asarray(_resized(image, box, size)).reshape(*size, -1)
-    bands = [_resized(np.float32(image[..., c]), box, size) for c in range(image.shape[2])]
+    bands = [_resized(image[..., c].astype(np.float32), box, size) for c in range(image.shape[2])]
     return np.stack([np.asarray(band) for band in bands], -1).round().astype(image.dtype)
 
 

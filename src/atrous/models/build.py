@@ -1,6 +1,6 @@
 """Recipe -> `Segmenter`: plain pixels in, grid logits out."""
 
-from typing import Literal, assert_never
+from typing import assert_never
 
 import torch
 from torch import Tensor, nn
@@ -10,10 +10,9 @@ from atrous.models.deeplab import DeepLabV3PlusHead
 from atrous.models.encoders import Encoder, build_encoder
 from atrous.models.fcn import FcnHead
 from atrous.recipe import DeepLabV3Plus, Fcn, make_recipe
-from atrous.types import Grid
+from atrous.types import Grid, PixelType
 
 Head = FcnHead | DeepLabV3PlusHead
-PixelType = Literal["uint8", "uint16"]
 
 
 class Segmenter(nn.Module):

@@ -1,6 +1,8 @@
 """Encoders: pictures -> features at several strides, dilated for the output stride asked for."""
 
+import difflib
 from importlib.metadata import version
+from typing import Any
 
 import timm
 import torch
@@ -23,8 +25,9 @@ class Encoder(nn.Module):
     def __init__(self, name: str, *, output_stride: int) -> None:
         super().__init__()
         self.body = _features_only(name, output_stride)
-        self.channels: tuple[int, ...] = tuple(self.body.feature_info.channels())
-        self.strides: tuple[int, ...] = tuple(self.body.feature_info.reduction())
+        features: Any = self.body.feature_info  # timm's own record
+        self.channels: tuple[int, ...] = tuple(features.channels())
+        self.strides: tuple[int, ...] = tuple(features.reduction())
         self.origin = "random weights"
 
     def forward(self, pictures: Tensor) -> list[Tensor]:
@@ -72,7 +75,9 @@ def _packaged(name: str) -> dict[str, Tensor]:
 
 
 def _features_only(name: str, output_stride: int) -> nn.Module:
-    options = {"bn_eps": BATCH_NORM_EPS[name]} if name in BATCH_NORM_EPS else {}
+    options: dict[str, Any] = {"features_only": True, "output_stride": output_stride}
+    if name in BATCH_NORM_EPS:
+        options["bn_eps"] = BATCH_NORM_EPS[name]
     if name not in timm.list_models(name):
         raise RecipeError(
             "model.encoder",
@@ -81,7 +86,7 @@ def _features_only(name: str, output_stride: int) -> nn.Module:
             fix=_nearest(name),
         )
     try:
-        return timm.create_model(name, features_only=True, output_stride=output_stride, **options)
+        return timm.create_model(name, **options)
     except (RuntimeError, TypeError, NotImplementedError, AssertionError) as error:
         raise RecipeError(
             "model.encoder",
@@ -92,7 +97,5 @@ def _features_only(name: str, output_stride: int) -> nn.Module:
 
 
 def _nearest(name: str) -> str:
-    import difflib
-
     near = difflib.get_close_matches(name, timm.list_models(), 1)
     return f"Did you mean {near[0]}?" if near else "`timm.list_models()` lists them."

@@ -1,5 +1,7 @@
 """The heads of FCN-32s, 16s and 8s (Long et al. 2015; Shelhamer et al. 2017) on any encoder."""
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 
 from atrous.models.encoders import Encoder
@@ -23,7 +25,7 @@ class FcnHead(nn.Module):
         self.dropout = nn.Dropout2d(options.dropout)
         inputs = (*channels[:-1], options.fc_channels)
         self.scores = nn.ModuleList(_score(maps, num_classes) for maps in inputs)
-        self.factors = [b // a for a, b in zip(strides[:-1], strides[1:], strict=True)]
+        self.factors = [b // a for a, b in pairwise(strides)]
         self.stride = strides[0]
 
     def forward(self, features: list[Tensor]) -> Tensor:

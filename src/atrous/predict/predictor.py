@@ -47,7 +47,7 @@ class Predictor:
             ImageError: it cannot be decoded or is no picture.
         """
         pixels = as_image(image)
-        fitted = fit_image(pixels, bands=3, dtype=np.dtype(self.engine.dtype))
+        fitted = fit_image(pixels, bands=3, dtype=self.engine.dtype)
         logits = self.engine(fitted[None])[0]
         mask = argmax_at_pixels(
             logits, grid=self.engine.grid, size=fitted.shape[:2], dtype=self.classes.dtype

@@ -166,20 +166,20 @@ def _thinned(curve: Curve) -> Curve:
 def _grid(x: Axis, y: Axis) -> str:
     rows = zip(y.ticks, y.place(np.array(y.ticks)), strict=True)
     columns = zip(x.ticks, x.place(np.array(x.ticks)), strict=True)
-    floor = HEIGHT - BOTTOM
-    lines = [
-        f'<path class="{"base" if value == y.low else "rule"}" d="M{LEFT} {at:.1f}H{WIDTH - RIGHT}"/>'
-        f'<text class="tick" x="{LEFT - 7}" y="{at + 3.8:.1f}" text-anchor="end">{tick_text(value)}</text>'
-        for value, at in rows
-    ]
-    lines += [
-        f'<path class="base" d="M{at:.1f} {floor}v4"/>'
-        f'<text class="tick" x="{at:.1f}" y="{floor + 17}" text-anchor="middle">{tick_text(value)}</text>'
-        for value, at in columns
-    ]
-    return "".join(lines) + (
-        f'<text class="tick" x="{WIDTH - RIGHT}" y="{HEIGHT - 3}" text-anchor="end">step</text>'
-    )
+    right, floor = WIDTH - RIGHT, HEIGHT - BOTTOM
+    parts = [_tick("step", right, HEIGHT - 3, "end")]
+    for value, at in rows:
+        style = "base" if value == y.low else "rule"
+        parts.append(f'<path class="{style}" d="M{LEFT} {at:.1f}H{right}"/>')
+        parts.append(_tick(tick_text(value), LEFT - 7, at + 3.8, "end"))
+    for value, at in columns:
+        parts.append(f'<path class="base" d="M{at:.1f} {floor}v4"/>')
+        parts.append(_tick(tick_text(value), at, floor + 17, "middle"))
+    return "".join(parts)
+
+
+def _tick(text: str, x: float, y: float, anchor: str) -> str:
+    return f'<text class="tick" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{text}</text>'
 
 
 def _drawn(curve: Curve, x: Axis, y: Axis) -> str:

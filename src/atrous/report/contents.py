@@ -49,8 +49,11 @@ class Log:
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture of the report; `wrong` and `mistake` (true class, predicted class, pixels)
-    are those of its prediction at full size."""
+    """A picture of the report.
+
+    `wrong`, a share, and `mistake` (true class, predicted class, pixels) are those of its
+    prediction at full size.
+    """
 
     name: str
     miou: float

@@ -11,8 +11,9 @@ from atrous.classes import Classes, to_hex
 from atrous.report.charts import sparkline
 from atrous.types import Colour
 
+MOST_IN_LARGE = 15  # classes; beyond, the cells of the confusion matrix are smaller
 MOST_WITH_NUMBERS = 32  # classes; beyond, a cell of the confusion matrix is only a colour
-SMALLEST_TITLE = 0.001  # in those large ones, smaller shares say no number under the mouse
+SMALLEST_TITLE = 0.003  # in those large ones, smaller shares say no number under the mouse
 LEVELS = 10  # colours from 0 to 100 %
 
 # Ends of the heat scale, (light, dark) page: no share, all of a right class, all of a wrong one.
@@ -67,10 +68,11 @@ def confusion_table(confusion: Int64[np.ndarray, "K K"], classes: Classes) -> st
     """The confusion matrix, each row as shares of the true class, pixels under the mouse."""
     shares = row_shares(confusion)
     small = len(classes) <= MOST_WITH_NUMBERS
+    size = "" if len(classes) <= MOST_IN_LARGE else " close" if small else " dense"
     heads = "".join(
         f'<th scope="col"><span>{escape(name)}</span></th>'
         if small
-        else f'<th scope="col" title="{escape(name)}"><span>{i}</span></th>'
+        else f'<th scope="col" title="{escape(name)}"><span>{"" if i % 10 else i}</span></th>'
         for i, name in enumerate(classes.names)
     )
     rows = [
@@ -81,7 +83,7 @@ def confusion_table(confusion: Int64[np.ndarray, "K K"], classes: Classes) -> st
     ]
     return (
         '<div class="scroll" tabindex="0" role="region" aria-label="Confusion matrix">'
-        f'<table class="confusion{"" if small else " dense"}"><thead><tr>'
+        f'<table class="confusion{size}"><thead><tr>'
         f'<td class="corner">truth ↓ &nbsp; prediction →</td>{heads}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )

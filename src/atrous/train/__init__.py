@@ -1,7 +1,7 @@
 """Training: the state on disk, the rate and the averages, the probe, one update, the loop."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,7 +53,7 @@ def train_events(
     sets: Iterable[str] = (),
     resume: bool = False,
     workers: int = 0,
-) -> "Iterator[Event]":
+) -> "Generator[Event]":
     """What `train` does, as a stream of events; see `atrous.train.events`."""
     from atrous.data.dataset import open_dataset
     from atrous.train.events import Note

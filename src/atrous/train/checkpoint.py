@@ -19,6 +19,7 @@ from atrous.errors import RunError, WeightsError
 from atrous.models.build import Segmenter
 from atrous.recipe import Recipe, difference, from_tables
 from atrous.runs import RunFolder
+from atrous.types import PixelType
 from atrous.weights import Weights, read_weights, write_weights
 
 
@@ -28,7 +29,7 @@ class Facts:
 
     recipe: Recipe
     classes: Classes
-    dtype: str
+    dtype: PixelType
     dataset: str  # digest of the data set's fingerprint
     threads: int
     precision: str

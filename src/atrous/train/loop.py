@@ -1,10 +1,9 @@
 """The training loop, top to bottom. It yields what happens; whoever calls it shows it."""
 
 import json
-import os
 import time
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Any
 
 import torch
 
@@ -23,7 +22,7 @@ from atrous.train.events import Event, Finished, Note, Started, Stepped, Stopped
 from atrous.train.interrupts import interrupts
 from atrous.train.optim import average, ema_decay, learning_rate, set_rate
 from atrous.train.probe import choose_precision, seconds_per_step
-from atrous.train.start import objective, start
+from atrous.train.start import machine, objective, start
 from atrous.train.step import update
 
 SAVE_SECONDS, SAVE_STEPS = 60.0, 50  # a state is written when either has passed
@@ -52,7 +51,8 @@ def training(
     evaluation, skips = None, 0
     stream = batches(samples, recipe, start=now.facts.step, workers=workers)
     with interrupts() as interrupted, open(run.log, "r+b") as log:
-        log.seek(log.truncate(now.facts.log_bytes))
+        if not log.seek(log.truncate(now.facts.log_bytes)):
+            _write(log, {"machine": machine(now)})
         saved, began = Saved(now.facts.step), time.monotonic()
         for step, parts in enumerate(stream, now.facts.step):
             torch.manual_seed(dropout_seed(recipe.seed, step))
@@ -82,15 +82,14 @@ def training(
                 best = now.keep_best(evaluation.scores.miou)
                 yield _logged(log, Validated(step + 1, evaluation, best))
                 began = time.monotonic()
+            if last and evaluation:  # before the state that says that all is done
+                write_scores(run, evaluation)
             if last or interrupted() or saved.is_due(step + 1):
                 save(run, now, log)
                 saved = Saved(step + 1)
             if interrupted() and not last:
                 yield Stopped(step + 1, interrupted())
                 return
-    assert evaluation is not None
-    text = json.dumps(evaluation.to_dict(), indent=1, ensure_ascii=False)
-    write_whole(run.scores, text.encode(), durable=True)
     yield Finished(steps, evaluation)
 
 
@@ -106,9 +105,20 @@ def probe(now: Training, samples: Samples, dataset: DataSet) -> Iterator[Event]:
         now.note(precision=precision)
         if reason:
             yield Note(reason)
-    seconds = seconds_per_step(now.model, images, masks, loss, now.facts.precision)
+    step = seconds_per_step(now.model, images, masks, loss, now.facts.precision)
     left = recipe.train.steps - facts.step
-    yield Started(facts.step, recipe.train.steps, seconds * recipe.train.accumulate * left)
+    validations = -(-left // recipe.validation_steps) * seconds_per_validation(now, dataset)
+    seconds = step * recipe.train.accumulate * left + validations
+    yield Started(facts.step, recipe.train.steps, seconds)
+
+
+def seconds_per_validation(now: Training, dataset: DataSet) -> float:
+    """An estimate, from the second of two pictures."""
+    pictures = score_images(Predictor(TorchEngine(now.ema), dataset.classes), dataset, "val")
+    next(pictures)
+    begin = time.monotonic()
+    next(pictures, None)
+    return (time.monotonic() - begin) * len(dataset.split("val"))
 
 
 def validate(now: Training, dataset: DataSet) -> Evaluation:
@@ -118,6 +128,12 @@ def validate(now: Training, dataset: DataSet) -> Evaluation:
     words = f"last weights, step {now.facts.step}{averaged}"
     images = score_images(predictor, dataset, "val")
     return summed("val", dataset.classes, images, weights=words)
+
+
+def write_scores(run: RunFolder, evaluation: Evaluation) -> None:
+    """The scores of the last weights, as a file of the run."""
+    text = json.dumps(evaluation.to_dict(), indent=1, ensure_ascii=False)
+    write_whole(run.scores, text.encode(), durable=True)
 
 
 def dropout_seed(seed: int, step: int) -> int:
@@ -137,9 +153,13 @@ class Saved:
 
 
 def _logged(log: IO[bytes], event: Stepped | Validated) -> Stepped | Validated:
-    log.write(json.dumps(event.to_dict()).encode() + b"\n")
-    log.flush()
+    _write(log, event.to_dict())
     return event
+
+
+def _write(log: IO[bytes], line: dict[str, Any]) -> None:
+    log.write(json.dumps(line).encode() + b"\n")
+    log.flush()
 
 
 def _not_finite(step: int, skips: int) -> RunError:

@@ -3,7 +3,9 @@
 import copy
 import json
 import os
+import platform
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -77,7 +79,7 @@ def new_training(facts: Facts, dataset: DataSet) -> Training:
     model = build_model(
         recipe.model, num_classes=len(dataset.classes), dtype=dataset.dtype, seed=recipe.seed
     )
-    model = model.to(pick_device(recipe.device), memory_format=torch.channels_last)
+    model = model.to(pick_device(recipe.device)).to(memory_format=torch.channels_last)
     ema = copy.deepcopy(model).requires_grad_(False)
     return Training(model, ema, build_optimizer(model, recipe.train), {}, facts)
 
@@ -95,8 +97,21 @@ def make_folder(run: RunFolder, recipe: Recipe, dataset: DataSet) -> None:
     run.path.mkdir(parents=True, exist_ok=True)
     remove_leftovers(run.path)
     run.log.touch()
-    write_whole(run.dataset, json.dumps(dataset.fingerprint(), ensure_ascii=False).encode())
+    known = {"root": str(dataset.root.resolve()), **dataset.fingerprint()}
+    write_whole(run.dataset, json.dumps(known, ensure_ascii=False).encode())
     write_whole(run.recipe, to_toml(recipe).encode(), durable=True)
+
+
+def machine(now: Training) -> dict[str, Any]:
+    """What the numbers of a run were made with; the first line of its log."""
+    return {
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "device": str(next(now.model.parameters()).device),
+        "threads": now.facts.threads,
+        "precision": now.facts.precision,
+    }
 
 
 def described(now: Training) -> Iterator[Note]:

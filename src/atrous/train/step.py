@@ -72,8 +72,9 @@ def update(
     loss = float(sum(sums)) / valid
     if not math.isfinite(loss):
         raise _diverged(loss, batches)
-    gradients = [p.grad for p in model.parameters() if p.grad is not None]
-    torch._foreach_div_(gradients, valid)
+    for parameter in model.parameters():
+        if parameter.grad is not None:
+            parameter.grad /= valid
     norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), clip or math.inf))
     if made := math.isfinite(norm):
         optimizer.step()

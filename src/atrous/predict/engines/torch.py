@@ -33,7 +33,9 @@ class TorchEngine:
         device = next(self.model.parameters()).device
         self.model.eval()
         with torch.inference_mode():
-            pixels = torch.from_numpy(np.require(images, requirements="CW"))  # torch wants to write
+            pixels = torch.from_numpy(
+                np.require(images, requirements=["C", "W"])
+            )  # torch wants to write
             logits = self.model(pixels.to(device))
         return logits.float().contiguous().cpu().numpy()
 
@@ -51,7 +53,7 @@ def open_torch(path: Path, *, device: str = "auto") -> Opened:
     classes = Classes.from_dict(about["classes"])
     recipe = from_tables(about["recipe"], where=str(path))
     model = restored(recipe, len(classes), about["dtype"], tensors, path)
-    model = model.to(pick_device(device), memory_format=torch.channels_last)
+    model = model.to(pick_device(device)).to(memory_format=torch.channels_last)
     return Opened(TorchEngine(model), classes, digest, describe(about))
 
 
@@ -68,7 +70,7 @@ def restored(
         raise WeightsError(
             path,
             found=f"has {theirs.get(name, 'nothing')} for {name}",
-            allowed=f"{recipe.model.name} with {num_classes} classes has {own.get(name, 'no such')}",
+            allowed=f"{recipe.model.name} of {num_classes} classes has {own.get(name, 'nothing')}",
             fix="Use the version of atrous and timm that wrote the file.",
         )
     model.load_state_dict({name: torch.from_numpy(array) for name, array in tensors.items()})
