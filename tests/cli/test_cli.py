@@ -1,5 +1,6 @@
 """The command line as a person meets it: answers, exit codes, one plain message for an error."""
 
+import io
 import json
 import os
 import signal
@@ -8,10 +9,12 @@ import sys
 import time
 
 import pytest
+from rich.console import Console
 
-from atrous.cli import main
-from atrous.cli.training import Display, duration
+from atrous.cli import main, training
+from atrous.cli.training import duration
 from atrous.runs import RunFolder
+from atrous.train import train_events
 
 
 def call(monkeypatch, capsys, *arguments):
@@ -147,26 +150,16 @@ def test_durations_read_well():
     ]
 
 
-def test_on_a_terminal_the_bar_shows_loss_speed_and_score(shapes, small, tmp_path):
-    import io
-
-    from rich.console import Console
-
-    from atrous.train import train_events
-    from atrous.train.events import Note, Started, Stepped, Validated
-
-    screen = Console(file=io.StringIO(), force_terminal=True, width=140)
-    with Display(screen) as display:
-        for event in train_events(shapes, out=tmp_path / "run", sets=[*small, "train.steps=2"]):
-            match event:
-                case Note(text):
-                    display.line(text)
-                case Started():
-                    display.start(event)
-                case Stepped():
-                    display.step(event)
-                case Validated():
-                    display.validated(event)
-    text = screen.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
-    for word in ("2/2", "loss", "images/s", "val mIoU"):
-        assert word in text
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_shows_loss_speed_and_score(shapes, small, tmp_path, monkeypatch, terminal):
+    monkeypatch.setattr(training, "PLAIN_SECONDS", 0.0)
+    page = io.StringIO()
+    events = train_events(shapes, out=tmp_path / "run", sets=[*small, "train.steps=2"])
+    last = training.show(
+        events, go_on="", console=Console(file=page, force_terminal=terminal, width=140)
+    )
+    assert last.step == 2
+    for word in ("loss", "images/s", "val mIoU", "best so far"):
+        assert word in page.getvalue()
+    assert ("2/2" in page.getvalue()) == terminal
+    assert ("\x1b[" in page.getvalue()) == terminal

@@ -21,6 +21,7 @@ from atrous.classes import Classes, from_hex
 from atrous.errors import DataError, RunError
 from atrous.evaluate import summed
 from atrous.metrics.scores import Scores
+from atrous.predict.predictor import Prediction
 from atrous.recipe import Recipe, to_toml
 from atrous.report import charts, contents, gallery, page, pictures, tables
 from atrous.types import Sample
@@ -33,7 +34,7 @@ NAMES = tuple(f"street/{i}&<b>" for i in range(6))
 
 def truth(name: str) -> np.ndarray:
     rng = np.random.default_rng(NAMES.index(name))
-    return rng.choice(np.uint8([0, 1, 2, 255]), (20, 30))
+    return rng.choice(np.array([0, 1, 2, 255], np.uint8), (20, 30))
 
 
 def prediction(name: str) -> np.ndarray:
@@ -173,7 +174,9 @@ def test_a_picture_that_cannot_be_read_is_told_and_the_rest_shown(run: Path):
 def truth_and_prediction(draw):
     size = draw(st.tuples(st.integers(1, 40), st.integers(1, 40)))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    return rng.choice(np.uint8([0, 1, 255]), size), rng.integers(0, 2, size).astype(np.uint8)
+    return rng.choice(np.array([0, 1, 255], np.uint8), size), rng.integers(0, 2, size).astype(
+        np.uint8
+    )
 
 
 @given(truth_and_prediction())
@@ -268,6 +271,30 @@ def test_a_run_whose_data_set_is_gone_still_gives_a_page(run: Path):
     assert path == run / "report.html"
     assert "Pictures are left out" in html and str(run.parent / "gone") in html
     assert "<figure" not in html
+
+
+def test_where_the_data_set_still_lies_its_pictures_are_shown(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for i, name in enumerate(NAMES):
+        for folder, pixels in (("images", read(name).image), ("masks", truth(name))):
+            path = tmp_path / "gone" / "val" / folder / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pil.fromarray(pixels).save(path)
+    text = (run / "scores.json").read_text(encoding="utf-8")
+    for i, name in enumerate(NAMES):
+        text = text.replace(json.dumps(name), json.dumps(str(i)))
+    (run / "scores.json").write_text(text, encoding="utf-8")
+
+    class FakePredictor:
+        classes = CLASSES
+
+        def __call__(self, image: np.ndarray) -> Prediction:
+            return Prediction(predict(image), CLASSES, image)
+
+    monkeypatch.setattr("atrous.predict.predictor.load", lambda run: FakePredictor())
+    html = report_module.report(run).read_text(encoding="utf-8")
+    assert html.count("<figure") == len(NAMES) and 'class="notice"' not in html
 
 
 def test_a_run_with_scores_alone_still_gives_a_page(run: Path, tmp_path: Path):

@@ -13,9 +13,11 @@ from atrous.train.events import Event, Finished, Note, Started, Stepped, Stopped
 PLAIN_SECONDS = 20.0  # between two lines where there is no terminal
 
 
-def show(events: Iterator[Event], *, go_on: str) -> Finished | Stopped:
+def show(
+    events: Iterator[Event], *, go_on: str, console: Console | None = None
+) -> Finished | Stopped:
     """Show a training as it happens; returns how it ended. `go_on` is the command to resume."""
-    with Display(Console(stderr=True)) as display:
+    with Display(console or Console(stderr=True)) as display:
         for event in events:
             match event:
                 case Note(text):

@@ -73,8 +73,8 @@ def verdicts(mask: Mask, pred: Mask, classes: Classes) -> UInt8[np.ndarray, "H W
         >>> verdicts(truth, pred, Classes(("sky", "road")))
         array([[0, 2, 3]], dtype=uint8)
     """
-    rows, columns = np.indices(mask.shape, sparse=True)
-    stripe = (rows + columns) % HATCH < 2
+    rows, columns = np.arange(mask.shape[0]), np.arange(mask.shape[1])
+    stripe = (rows[:, None] + columns) % HATCH < 2
     wrong = np.where(stripe, Verdict.STRIPE, Verdict.WRONG)
     judged = np.where(mask == pred, Verdict.RIGHT, wrong)
     return np.where(mask == classes.ignore_index, Verdict.IGNORED, judged).astype(np.uint8)

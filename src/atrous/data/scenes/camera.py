@@ -15,7 +15,7 @@ NEAR = 0.6  # metres; nothing nearer is drawn
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole: `focal`, `centre` (column) and `horizon` (row) in pixels of a rows x cols picture."""
+    """A pinhole; `focal`, `centre` (a column) and `horizon` (a row) are in pixels."""
 
     rows: int
     cols: int

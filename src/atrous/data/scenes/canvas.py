@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .camera import Camera
-from .light import Light
+from atrous.data.scenes.camera import Camera
+from atrous.data.scenes.light import Light, rgb
 
 Window = tuple[slice, slice]
 Point = tuple[float, float]
@@ -31,7 +31,7 @@ class Canvas:
         """The colour as it arrives from `depth` metres away."""
         away = np.asarray(depth, np.float32) * np.float32(-1 / self.light.haze_range)
         part = 1 - np.exp(np.minimum(away, 0))  # outside a patch the depth may be negative
-        fog = np.array(self.light.haze, np.float32)
+        fog = rgb(self.light.haze)
         if part.ndim:
             part = part[..., None]
         return colour + part * (fog - colour)
@@ -65,7 +65,7 @@ def _bytes(colour: Sequence[float] | np.ndarray) -> tuple[int, int, int]:
 
 
 class Sketch:
-    """A drawing in pixel coordinates of the canvas, limited to the box given (left, top, right, bottom)."""
+    """A drawing in the canvas's pixels, limited to a box (left, top, right, bottom)."""
 
     def __init__(self, canvas: Canvas, box: tuple[float, float, float, float]) -> None:
         self.canvas = canvas
@@ -114,11 +114,10 @@ class Sketch:
         """Put the drawing on the canvas; `texture` (its height x width) multiplies its colours."""
         if self.empty:
             return
-        colour = np.asarray(self._image, np.float32) * np.float32(1 / 255)
+        drawn = np.flatnonzero(np.asarray(self._cover))
+        colour = np.asarray(self._image).reshape(-1, 3)[drawn] * np.float32(1 / 255)
         if texture is not None:
-            colour = colour * texture[..., None]
-        window = (
-            slice(self.top, self.top + self.size[1]),
-            slice(self.left, self.left + self.size[0]),
-        )
-        self.canvas.lay(window, np.asarray(self._cover), self.canvas.haze(colour, depth), label)
+            colour *= texture.reshape(-1)[drawn, None]
+        row, col = np.divmod(drawn, self.size[0])
+        pixels = (row + self.top) * self.canvas.camera.cols + (col + self.left)
+        self.canvas.lay_pixels(pixels, self.canvas.haze(colour, depth), label)

@@ -4,25 +4,57 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import noise
-from .camera import cross
-from .canvas import Canvas, Sketch
-from .legend import CAR
-from .street import Car, Street
+from atrous.data.scenes import noise
+from atrous.data.scenes.camera import cross
+from atrous.data.scenes.canvas import Canvas, Sketch
+from atrous.data.scenes.legend import CAR
+from atrous.data.scenes.street import Car, Street
 
 # Side view from the front bumper over the roof to the rear: (along, height, half width) in metres,
 # and the name of each strip between two neighbours.
 _STRIPS = ("nose", "bonnet", "windscreen", "roof", "rear window", "boot", "tail")
 _BODIES: dict[str, tuple[tuple[float, float, float], ...]] = {
-    "hatch": ((1.98, 0.25, 0.80), (2.0, 0.66, 0.84), (1.10, 0.92, 0.83), (0.35, 1.44, 0.62), (-1.25, 1.46, 0.62),
-              (-1.85, 0.98, 0.80), (-1.95, 0.90, 0.83), (-1.98, 0.27, 0.80)),
-    "saloon": ((2.2, 0.24, 0.82), (2.24, 0.66, 0.85), (1.15, 0.92, 0.84), (0.42, 1.42, 0.62), (-0.85, 1.42, 0.62),
-               (-1.5, 1.00, 0.80), (-2.2, 0.96, 0.83), (-2.24, 0.28, 0.82)),
-    "estate": ((2.2, 0.26, 0.84), (2.22, 0.76, 0.88), (1.25, 1.02, 0.87), (0.55, 1.62, 0.68), (-1.9, 1.64, 0.68),
-               (-2.15, 1.10, 0.84), (-2.2, 1.00, 0.87), (-2.2, 0.3, 0.84)),
-    "van": ((2.35, 0.28, 0.92), (2.38, 0.90, 0.95), (1.95, 1.12, 0.94), (1.35, 2.02, 0.84), (-2.3, 2.08, 0.84),
-            (-2.38, 1.25, 0.94), (-2.4, 1.15, 0.95), (-2.4, 0.3, 0.92)),
-}  # fmt: skip
+    "hatch": (
+        (1.98, 0.25, 0.80),
+        (2.0, 0.66, 0.84),
+        (1.10, 0.92, 0.83),
+        (0.35, 1.44, 0.62),
+        (-1.25, 1.46, 0.62),
+        (-1.85, 0.98, 0.80),
+        (-1.95, 0.90, 0.83),
+        (-1.98, 0.27, 0.80),
+    ),
+    "saloon": (
+        (2.2, 0.24, 0.82),
+        (2.24, 0.66, 0.85),
+        (1.15, 0.92, 0.84),
+        (0.42, 1.42, 0.62),
+        (-0.85, 1.42, 0.62),
+        (-1.5, 1.00, 0.80),
+        (-2.2, 0.96, 0.83),
+        (-2.24, 0.28, 0.82),
+    ),
+    "estate": (
+        (2.2, 0.26, 0.84),
+        (2.22, 0.76, 0.88),
+        (1.25, 1.02, 0.87),
+        (0.55, 1.62, 0.68),
+        (-1.9, 1.64, 0.68),
+        (-2.15, 1.10, 0.84),
+        (-2.2, 1.00, 0.87),
+        (-2.2, 0.3, 0.84),
+    ),
+    "van": (
+        (2.35, 0.28, 0.92),
+        (2.38, 0.90, 0.95),
+        (1.95, 1.12, 0.94),
+        (1.35, 2.02, 0.84),
+        (-2.3, 2.08, 0.84),
+        (-2.38, 1.25, 0.94),
+        (-2.4, 1.15, 0.95),
+        (-2.4, 0.3, 0.92),
+    ),
+}
 _TYRE = 0.33
 _TURN = np.linspace(0, 2 * np.pi, 17)[:-1]
 _CIRCLE = np.stack((0 * _TURN, np.sin(_TURN), np.cos(_TURN)), 1)
@@ -36,19 +68,14 @@ class _Pose:
         angle = car.heading + np.arctan(slope)
         self.along = np.array([np.sin(angle), 0.0, np.cos(angle)])
         self.across = np.array([np.cos(angle), 0.0, -np.sin(angle)])
+        self.axes = np.stack((self.across, (0.0, 1.0, 0.0), self.along))
         self.base = street.ground(car.s, car.z)
-        self.heart = self.base + (0.0, 0.5, 0.0)
+        self.heart = self.base + np.array([0.0, 0.5, 0.0])
         self.canvas = canvas
         self.eye = np.array([0.0, canvas.camera.height, 0.0])
 
     def world(self, points: np.ndarray) -> np.ndarray:
-        across, height, along = np.asarray(points, float).T[..., None]
-        return (
-            self.base
-            + across * self.across
-            + along * self.along
-            + height * np.array([0.0, 1.0, 0.0])
-        )
+        return self.base + np.asarray(points, float) @ self.axes
 
     def pixels(self, points: np.ndarray) -> np.ndarray:
         return self.canvas.camera.project(self.world(points))
@@ -66,7 +93,7 @@ class _Pose:
         """Paint under this light: matt colour, and a little of the sky in what looks upwards."""
         light = self.canvas.light
         lit = np.array(colour) * light.on((float(normal[0]), float(normal[1]), float(normal[2])))
-        return lit + (np.array(light.low_sky) - lit) * (0.08 + 0.2 * max(normal[1], 0))
+        return lit + (np.array(light.low_sky) - lit) * (0.05 + 0.17 * max(normal[1], 0))
 
 
 def _inset(quad: np.ndarray, u: tuple[float, float], v: tuple[float, float]) -> np.ndarray:
@@ -80,7 +107,7 @@ def _inset(quad: np.ndarray, u: tuple[float, float], v: tuple[float, float]) -> 
 
 def _window(pose: _Pose, normal: np.ndarray) -> np.ndarray:
     sky = np.array(pose.canvas.light.low_sky)
-    return np.array([0.07, 0.08, 0.10]) + sky * (0.10 + 0.34 * max(normal[1], 0))
+    return np.array([0.07, 0.08, 0.10]) + sky * (0.06 + 0.24 * max(normal[1], 0))
 
 
 def _strip(sketch: Sketch, pose: _Pose, car: Car, name: str, quad: np.ndarray) -> None:
@@ -157,7 +184,7 @@ def _flank(sketch: Sketch, pose: _Pose, car: Car, body: np.ndarray, side: int) -
                 pose.pixels(_inset(cabin, (u[0] + 0.05, u[0] + 0.2), (0.3, 0.86))), glass * 1.3
             )
     middle = (at[2] + at[5]) / 2
-    seam = np.array([middle, middle + (0, 0.4 - middle[1], 0)])
+    seam = np.array([middle, middle * (1, 0, 1) + (0, 0.4, 0)])
     sketch.stroke([tuple(p) for p in pose.pixels(seam)], 1, tone * 0.55)
     mirror = at[2] * 0.9 + at[5] * 0.1 + (side * 0.12, 0.06, 0)
     scale = pose.canvas.camera.scale(car.z)
@@ -184,14 +211,25 @@ def paint_car(canvas: Canvas, street: Street, car: Car) -> None:
         return
     facing = 1 if np.dot(pose.across, pose.eye - pose.base) > 0 else -1
     _wheels(sketch, pose, body, -facing, near=False)
-    under = np.array([(s * body[0, 2] * 0.9, h, a) for a in (body[0, 0] - 0.1, body[-1, 0] + 0.1)
-                      for s, h in ((-1, 0.34), (1, 0.34), (1, 0.17), (-1, 0.17))])  # fmt: skip
+    under = np.array(
+        [
+            (s * body[0, 2] * 0.9, h, a)
+            for a in (body[0, 0] - 0.1, body[-1, 0] + 0.1)
+            for s, h in ((-1, 0.34), (1, 0.34), (1, 0.17), (-1, 0.17))
+        ]
+    )
     for rows in (under[:4], under[4:]):
         sketch.polygon(pose.pixels(rows), (0.04, 0.04, 0.05))
     strips = []
     for name, here, there in zip(_STRIPS, body[:-1], body[1:], strict=True):
-        quad = np.array([(here[2], here[1], here[0]), (-here[2], here[1], here[0]),
-                         (-there[2], there[1], there[0]), (there[2], there[1], there[0])])  # fmt: skip
+        quad = np.array(
+            [
+                (here[2], here[1], here[0]),
+                (-here[2], here[1], here[0]),
+                (-there[2], there[1], there[0]),
+                (there[2], there[1], there[0]),
+            ]
+        )
         strips.append((float(np.linalg.norm(pose.world(quad).mean(0) - pose.eye)), name, quad))
     for _, name, quad in sorted(strips, key=lambda strip: -strip[0]):
         _strip(sketch, pose, car, name, quad)

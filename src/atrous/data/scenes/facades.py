@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import noise
-from .camera import Patch, cross, keep, surface
-from .canvas import Canvas
-from .legend import BUILDING, TREE
-from .street import Building, Hedge, Street
+from atrous.data.scenes import noise
+from atrous.data.scenes.camera import Patch, cross, keep, surface
+from atrous.data.scenes.canvas import Canvas
+from atrous.data.scenes.legend import BUILDING, TREE
+from atrous.data.scenes.light import rgb
+from atrous.data.scenes.street import Building, Hedge, Street
 
 _UP = np.array([0.0, 1.0, 0.0])
 
@@ -50,29 +51,33 @@ def _masonry(b: Building, u: np.ndarray, v: np.ndarray, close: np.ndarray) -> np
         case _:
             pass
     shade *= np.clip(0.78 + 0.14 * v, 0, 1)  # damp and dust near the ground
-    return np.float32(b.colour) * shade[..., None]
+    return rgb(b.colour) * shade[..., None]
 
 
 def _glass(canvas: Canvas, own: np.ndarray, climb: np.ndarray, mottle: np.ndarray) -> np.ndarray:
-    """What a pane shows: a dark room, the sky mirrored, or a lamp; not darkened by the wall's light."""
+    """What a pane shows, whatever light the wall is in: a dark room, the sky, curtains, a lamp."""
     light = canvas.light
-    sky = np.float32(light.low_sky) * 0.6 + np.float32(light.zenith) * 0.4
+    sky = rgb(light.low_sky) * 0.6 + rgb(light.zenith) * 0.4
     mirror = np.clip(0.08 + 0.34 * own + 0.25 * climb + (mottle - 0.5) * 0.5, 0.03, 0.85)
-    pane = np.float32([0.10, 0.12, 0.14]) + (sky - 0.1) * mirror[..., None]
+    pane = rgb([0.10, 0.12, 0.14]) + (sky - 0.1) * mirror[..., None]
     curtain = (own > 0.80) & (climb > (own - 0.8) * 4)
-    _blend(
-        pane, np.float32([0.74, 0.71, 0.65]) * np.float32(light.ambient), curtain * np.float32(0.6)
-    )
+    _blend(pane, rgb([0.74, 0.71, 0.65]) * rgb(light.ambient), curtain * np.float32(0.6))
     if light.lamps:
-        _blend(
-            pane, np.float32([1.0, 0.80, 0.46]), (noise.frac(own * 37) < 0.42) * np.float32(0.85)
-        )
+        _blend(pane, rgb([1.0, 0.80, 0.46]), (noise.frac(own * 37) < 0.42) * np.float32(0.85))
     return pane
 
 
-def _windows(canvas: Canvas, b: Building, u: np.ndarray, v: np.ndarray, length: float,
-             colour: np.ndarray, shine: np.ndarray, detail: np.ndarray) -> None:  # fmt: skip
-    """Put the grid of windows on a lit wall, in place; `detail` fades what is under a few pixels."""
+def _windows(
+    canvas: Canvas,
+    b: Building,
+    u: np.ndarray,
+    v: np.ndarray,
+    length: float,
+    colour: np.ndarray,
+    shine: np.ndarray,
+    detail: np.ndarray,
+) -> None:
+    """Put the windows on a lit wall, in place; `detail` fades what is under a few pixels."""
     first = 3.9 if b.shop else 0.25
     count = max(1, round((length - 0.8) / b.pitch))
     column, level = (u - 0.4) / ((length - 0.8) / count), (v - first) / b.storey
@@ -90,7 +95,7 @@ def _windows(canvas: Canvas, b: Building, u: np.ndarray, v: np.ndarray, length: 
     glass *= np.where(fv > tall * 0.8, np.float32(0.55), np.float32(1))[
         ..., None
     ]  # the reveal's shadow
-    trim = np.float32(b.trim) * shine
+    trim = rgb(b.trim) * shine
     if b.wall != "glass":
         _blend(colour, trim, frame * detail * 0.8)
         _blend(colour, trim * 1.1, sill * detail)
@@ -98,8 +103,15 @@ def _windows(canvas: Canvas, b: Building, u: np.ndarray, v: np.ndarray, length: 
     _blend(colour, trim * 0.9, (pane & bars) * detail * (0.8 if b.wall != "glass" else 0.4))
 
 
-def _shopfront(canvas: Canvas, b: Building, u: np.ndarray, v: np.ndarray, colour: np.ndarray,
-               shine: np.ndarray, detail: np.ndarray) -> None:  # fmt: skip
+def _shopfront(
+    canvas: Canvas,
+    b: Building,
+    u: np.ndarray,
+    v: np.ndarray,
+    colour: np.ndarray,
+    shine: np.ndarray,
+    detail: np.ndarray,
+) -> None:
     """The ground floor of a shop street: large panes, doors, a fascia and awnings."""
     wide = 4.2
     unit, fu = np.floor(u / wide), noise.frac(u / wide)
@@ -108,8 +120,16 @@ def _shopfront(canvas: Canvas, b: Building, u: np.ndarray, v: np.ndarray, colour
     door = (v < 2.4) & (fu > 0.70) & (fu < 0.90)
     mottle = noise.at(v * 40, u * 40, cells=32, octaves=4, grain=b.grain + 13)
     glass = _glass(canvas, own * 0.75, v / 3.5, mottle)
-    hues = np.float32([[0.55, 0.14, 0.14], [0.13, 0.30, 0.26], [0.16, 0.22, 0.42], [0.78, 0.62, 0.24],
-                       [0.20, 0.19, 0.18], [0.62, 0.60, 0.56]])  # fmt: skip
+    hues = rgb(
+        [
+            [0.55, 0.14, 0.14],
+            [0.13, 0.30, 0.26],
+            [0.16, 0.22, 0.42],
+            [0.78, 0.62, 0.24],
+            [0.20, 0.19, 0.18],
+            [0.62, 0.60, 0.56],
+        ]
+    )
     tint = hues[(own * 5.99).astype(np.int8)] * shine
     _blend(colour, tint * 0.75, (v < 3.55) * np.float32(0.85))
     _blend(colour, glass, pane * (0.5 + 0.5 * detail))
@@ -121,11 +141,14 @@ def _shopfront(canvas: Canvas, b: Building, u: np.ndarray, v: np.ndarray, colour
         & (fu < 0.72)
         & (noise.dice(u * 5, u * 0, grain=b.grain) > 0.4)
     )
-    _blend(colour, np.float32([0.95, 0.93, 0.86]) * shine, letters * detail * 0.8)
+    _blend(colour, rgb([0.95, 0.93, 0.86]) * shine, letters * detail * 0.8)
     awning = (own > 0.55) & (v > 2.25) & (v < 2.95) & (fu > 0.04) & (fu < 0.96)
     striped = np.where(noise.frac(u * 2.2) < 0.5, np.float32(1), np.float32(0.45))[..., None]
-    _blend(colour, (tint * striped + (1 - striped) * 0.85 * shine) * (0.6 + 0.4 * (v - 2.25) / 0.7)[..., None],
-           awning * np.float32(1))  # fmt: skip
+    _blend(
+        colour,
+        (tint * striped + (1 - striped) * 0.85 * shine) * (0.6 + 0.4 * (v - 2.25) / 0.7)[..., None],
+        awning * np.float32(1),
+    )
 
 
 def _wall(
@@ -151,10 +174,10 @@ def _wall(
         _shopfront(canvas, b, u, v, colour, shine, detail)
     elif front:
         door = (v < 2.15) & (np.abs(u - length * 0.5) < 0.55)
-        _blend(colour, np.float32(b.roof_colour) * 0.8 * shine, door * detail)
+        _blend(colour, rgb(b.roof_colour) * 0.8 * shine, door * detail)
     if not peak and b.wall != "glass":
         edge = (v > b.height - 0.45) | (b.shop & (np.abs(v - 3.75) < 0.13))
-        _blend(colour, np.float32(b.trim) * shine, edge * np.float32(0.8))
+        _blend(colour, rgb(b.trim) * shine, edge * np.float32(0.8))
         colour *= (1 - 0.35 * ((v < b.height - 0.45) & (v > b.height - 0.75)))[..., None]
     canvas.lay_pixels(patch.pixels, canvas.haze(colour, patch.depth), BUILDING)
 
@@ -185,7 +208,7 @@ def _slope(
         pitch = max(2.4, b.pitch)
         dormer = (np.abs(noise.frac(u / pitch) - 0.5) < 0.2) & (np.abs(patch.b - 0.45) < 0.3)
         shade = np.where(dormer, np.float32(0.4), shade)
-    colour = np.float32(b.roof_colour) * shine * shade[..., None]
+    colour = rgb(b.roof_colour) * shine * shade[..., None]
     canvas.lay_pixels(patch.pixels, canvas.haze(colour, patch.depth), BUILDING)
 
 
@@ -198,7 +221,7 @@ def _chimneys(canvas: Canvas, street: Street, b: Building, base: float) -> None:
             canvas.camera, origin, np.array([0.9, 0, 0]), _UP * float(rng.uniform(1.0, 2.2))
         )
         if patch is not None:
-            tone = np.float32(b.colour) * 0.75 * _shine(canvas, np.array([0, 0, -1.0]))
+            tone = rgb(b.colour) * 0.75 * _shine(canvas, np.array([0, 0, -1.0]))
             canvas.lay_pixels(patch.pixels, canvas.haze(tone, patch.depth), BUILDING)
 
 
@@ -241,12 +264,12 @@ def paint_hedge(canvas: Canvas, street: Street, hedge: Hedge) -> None:
     fine = noise.at(v * 60, u * 60, cells=64, octaves=4, grain=hedge.grain)
     if hedge.fence:
         shade = 0.85 + 0.25 * fine - 0.35 * (noise.frac(u / 0.16) < 0.03 / 0.16)
-        where, label = patch.inside & ((patch.b < 0.93) | (np.mod(u, 0.16) > 0.05)), BUILDING
+        where, label = (patch.b < 0.93) | (noise.frac(u / 0.16) > 0.3), BUILDING
     else:
         shade, where, label = (
             (0.35 + 1.1 * fine) * (0.72 + 0.4 * patch.b),
             _ragged(patch, u, fine),
             TREE,
         )
-    colour = np.float32(hedge.colour) * shine * shade[..., None]
+    colour = rgb(hedge.colour) * shine * shade[..., None]
     canvas.lay_pixels(patch.pixels[where], canvas.haze(colour, patch.depth)[where], label)

@@ -1,77 +1,22 @@
-"""The sky, the far backdrop, and the ground: road, pavement, grass, what is drawn or shaded on it."""
+"""The ground: road, pavement, grass, what is drawn or shaded on it."""
 
 from __future__ import annotations
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from . import noise
-from .canvas import Canvas
-from .legend import BUILDING, PAVEMENT, ROAD, SKY, TREE
-from .street import FAR, Street
+from atrous.data.scenes import noise
+from atrous.data.scenes.canvas import Canvas
+from atrous.data.scenes.legend import PAVEMENT, ROAD, TREE
+from atrous.data.scenes.light import rgb
+from atrous.data.scenes.street import Street
 
 # The bird's-eye map of shadows and stains: x from -LEFT, z from 0, in pixels a metre.
 _LEFT, _ACROSS, _AHEAD, _FINE = 22.0, 44.0, 64.0, 10
 
 
-def _mix(low: np.ndarray, high: np.ndarray, t: np.ndarray) -> np.ndarray:
-    return low + (high - low) * t[..., None]
-
-
-def paint_sky(canvas: Canvas, street: Street) -> None:
-    """Gradient, clouds that flatten towards the horizon, and the sun's glow where it is in view."""
-    camera, light = canvas.camera, street.light
-    rows, cols = min(int(camera.horizon) + 8, camera.rows), camera.cols
-    climb = np.clip(1 - np.arange(rows, dtype=np.float32) / camera.horizon, 0, 1)
-    sky = _mix(np.float32(light.low_sky), np.float32(light.zenith), climb[:, None] ** 0.7)
-    sky = np.repeat(sky.astype(np.float32), cols, 1)
-    lift = 1 / (climb + 0.14)  # a cloud layer overhead is squeezed towards the horizon
-    spots = noise.at((lift * 150)[:, None], (np.arange(cols) - camera.centre)[None, :] * (0.35 + lift[:, None] * 0.2),
-                     cells=4, octaves=6, grain=street.grain)  # fmt: skip
-    cover = (
-        np.clip((spots - (0.78 - 0.5 * light.clouds)) * 3.2, 0, 0.92)
-        * np.clip(climb * 5, 0.25, 1)[:, None]
-    )
-    thick = np.clip((spots - 0.45) * 1.6, 0, 1)
-    bright = (
-        np.float32(light.ambient) * 0.66
-        + np.float32(light.sun) * 0.48
-        + np.float32(light.low_sky) * 0.12
-    )
-    cloud = _mix(bright, bright * np.float32([0.72, 0.75, 0.80]), thick)
-    sky += (cloud - sky) * cover[..., None]
-    canvas.lay((slice(0, rows), slice(0, cols)), np.ones((rows, cols), bool), sky, SKY)
-    if light.to_sun[2] > 0.15 and light.hour != "overcast":
-        scale = camera.focal / light.to_sun[2]
-        spot = camera.centre + light.to_sun[0] * scale, camera.horizon - light.to_sun[1] * scale
-        strength = 0.9 if light.hour == "golden" else 0.4
-        canvas.glow(*spot, 330, np.float32(light.sun) * strength)
-
-
-def paint_backdrop(canvas: Canvas, street: Street) -> None:
-    """The skyline or line of woods that closes the view."""
-    camera, light = canvas.camera, street.light
-    foot = int(camera.horizon + camera.height * camera.focal / FAR) + 2
-    column = np.arange(camera.cols)
-    layers = [(150.0, 0.45, BUILDING if street.kind == "city" else TREE), (100.0, 0.3, TREE)]
-    for depth, tall, label in layers if street.kind != "city" else layers[:1]:
-        scale = camera.focal / depth
-        wave = noise.crop(1, camera.cols, cells=16, octaves=5, grain=street.grain + int(depth))[0]
-        if label == BUILDING:
-            wave = wave[(column // 26) * 26]
-        top = (camera.horizon - scale * (4 + 26 * tall * wave)).astype(int)
-        low = max(int(top.min()), 0)
-        window = (slice(low, foot), slice(0, camera.cols))
-        where = np.arange(low, foot)[:, None] >= top
-        leaf = noise.crop(foot - low, camera.cols, cells=64, octaves=3, grain=street.grain + 77)
-        base = np.float32([0.26, 0.36, 0.19] if label == TREE else [0.50, 0.48, 0.48])
-        tone = base * light.on((0, 0.4, -0.9)).astype(np.float32)
-        colour = tone * (0.7 + 0.6 * leaf if label == TREE else 0.9 + 0.2 * leaf)[..., None]
-        canvas.lay(window, where, canvas.haze(colour, depth), label)
-
-
 class _Map:
-    """A bird's-eye drawing in (s, z), three planes: shadow of the sun, darkness underneath, stains."""
+    """A bird's-eye drawing in (x, z), three planes: shadows, the dark under things, stains."""
 
     def __init__(self, street: Street) -> None:
         size = (int(_ACROSS * _FINE), int(_AHEAD * _FINE))
@@ -82,6 +27,11 @@ class _Map:
     def area(self, plane: int, points: list[tuple[float, float]], level: int) -> None:
         """Fill a polygon of (x, z)."""
         self.draws[plane].polygon([((x + _LEFT) * _FINE, z * _FINE) for x, z in points], fill=level)
+
+    def disc(self, plane: int, x: float, z: float, radius: float, level: int) -> None:
+        """Fill a circle."""
+        col, row, size = (x + _LEFT) * _FINE, z * _FINE, radius * _FINE
+        self.draws[plane].ellipse((col - size, row - size, col + size, row + size), fill=level)
 
     def cast(self, corners: list[tuple[float, float]], height: float, level: int = 255) -> None:
         """The shadow of an upright prism."""
@@ -102,8 +52,16 @@ class _Map:
         first = int(camera.horizon) + 2
         rise, reach = first - camera.horizon, camera.height * _FINE
         # x = (column - centre) height / (row - horizon); z = focal height / (row - horizon)
-        terms = (reach, _LEFT * _FINE, _LEFT * _FINE * rise - camera.centre * reach,
-                 0, 0, camera.focal * reach, 0, 1)  # fmt: skip
+        terms = (
+            reach,
+            _LEFT * _FINE,
+            _LEFT * _FINE * rise - camera.centre * reach,
+            0,
+            0,
+            camera.focal * reach,
+            0,
+            1,
+        )
         numbers = [t / rise for t in terms]
         size = (camera.cols, camera.rows - first)
         seen = Image.merge("RGB", soft).transform(
@@ -139,15 +97,15 @@ def _crown_shadow(
 ) -> None:
     dx, dz = (d * height * 0.65 for d in chart.street.light.shift())
     rng = noise.generator(grain, 3)
-    for _ in range(26):
-        angle, out, size = (
-            rng.uniform(0, 6.3),
-            rng.uniform(0, 1) ** 0.5 * radius,
-            rng.uniform(0.25, 0.6),
-        )
-        px, pz = x + dx + np.cos(angle) * out, z + dz + np.sin(angle) * out * 1.4
-        ring = np.linspace(0, 6.28, 9)[:-1]
-        chart.area(0, [(px + np.cos(t) * size, pz + np.sin(t) * size) for t in ring], 225)
+    angle, share, size = (
+        rng.uniform(0, 2 * np.pi, 26),
+        rng.uniform(0, 1, 26),
+        rng.uniform(0.25, 0.6, 26),
+    )
+    out = np.sqrt(share) * radius
+    px, pz = x + dx + np.cos(angle) * out, z + dz + np.sin(angle) * out * 1.4
+    for spot in zip(px.tolist(), pz.tolist(), size.tolist(), strict=True):
+        chart.disc(0, *spot, 225)
 
 
 def _chart(street: Street) -> np.ndarray:
@@ -185,65 +143,82 @@ def _chart(street: Street) -> np.ndarray:
     return chart.view()
 
 
-def _asphalt(
-    street: Street, s: np.ndarray, z: np.ndarray, grit: np.ndarray, near: np.ndarray
-) -> np.ndarray:
-    """Colour of the road before light: grit, worn tracks, gutter, markings, zebra."""
-    rng = noise.generator(street.grain, 7)
-    tone = np.float32(rng.uniform(0.27, 0.40)) * np.float32([1.0, 1.0, 1.03])
-    lane = np.float32(street.half / 2)
-    worn = np.abs(np.abs(np.abs(s) - lane) - 0.75)
-    shade = 1 + (grit - 0.5) * (0.2 + 0.4 * near) + 0.09 * np.clip(1 - worn / 0.4, 0, 1)
-    shade -= 0.3 * np.clip((np.abs(s) - street.half + 0.45) * 3, 0, 1)
-    white = np.zeros(s.shape, bool)
-    dash = np.mod(z + street.grain % 7, 6.0) < 3.0
+def _markings(street: Street, s: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Where the road is painted white: centre and edge lines, zebra, stop line."""
+    off = np.abs(s)
     match street.markings:
         case "dashed":
-            white |= (np.abs(s) < 0.075) & dash
+            white = (off < 0.075) & (np.mod(z + street.grain % 7, 6.0) < 3.0)
         case "solid":
-            white |= np.abs(s) < 0.075
+            white = off < 0.075
         case "double":
-            white |= np.abs(np.abs(s) - 0.16) < 0.06
+            white = np.abs(off - 0.16) < 0.06
         case _:
-            pass
+            white = np.zeros(s.shape, bool)
     if street.kind in ("open", "avenue"):
-        white |= np.abs(np.abs(s) - (street.half - 0.35)) < 0.06
+        white |= np.abs(off - (street.half - 0.35)) < 0.06
     if street.crossing:
         start = street.crossing
         white &= (z < start - 1.6) | (z > start + 3.2)
-        white |= (
-            (z > start)
-            & (z < start + 2.8)
-            & (np.mod(s, 1.0) < 0.5)
-            & (np.abs(s) < street.half - 0.3)
-        )
+        bars = (z > start) & (z < start + 2.8) & (off < street.half - 0.3)
+        white |= bars & (noise.frac(s) < 0.5)
         white |= (np.abs(z - start + 1.2) < 0.2) & (s > 0) & (s < street.half - 0.2)
-    white_tone = np.clip(0.80 + (grit - 0.5) * 0.7, 0.45, 0.9)
-    colour = tone * shade[..., None]
-    return np.where(white[..., None], white_tone[..., None] * np.float32([1, 1, 0.97]), colour)
+    return white
+
+
+def _asphalt(street: Street, s: np.ndarray, grit: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """Brightness of the road: grit, tracks worn by wheels, the dark gutter."""
+    off = np.abs(s)
+    worn = np.abs(np.abs(off - np.float32(street.half / 2)) - np.float32(0.75))
+    shade = 1 + (grit - 0.5) * (0.16 + 0.26 * near)
+    shade += 0.22 * np.clip(0.4 - worn, 0, 0.4)
+    shade -= np.clip((off - np.float32(street.half - 0.45)) * 0.9, 0, 0.3)
+    return shade
 
 
 def _slabs(
     street: Street, s: np.ndarray, z: np.ndarray, grit: np.ndarray, detail: np.ndarray
 ) -> np.ndarray:
-    """Colour of the pavement before light: slabs with joints, and the kerb along the road."""
-    rng = noise.generator(street.grain, 11)
-    base = np.float32(
-        [[0.62, 0.60, 0.57], [0.56, 0.53, 0.50], [0.66, 0.58, 0.51], [0.53, 0.54, 0.56]][
-            rng.integers(4)
-        ]
-    )
-    side = np.float32(rng.choice([0.5, 0.75, 1.0]))
+    """Brightness of the pavement: slabs with joints, and the kerb along the road."""
+    side = (0.5, 0.75, 1.0)[street.grain % 3]
     out = np.abs(s) - np.float32(street.half)
-    u, v = out / side, z / side
-    joint = (np.mod(u, 1) < 0.045) | (np.mod(v, 1) < 0.045)
-    own = noise.dice(u, v, grain=street.grain) - 0.5
-    shade = 1 + (grit - 0.5) * 0.3 + detail * (own * 0.17 - joint * 0.26)
-    kerb = out < 0.32
-    stone = (
-        1.12 + (grit - 0.5) * 0.25 - 0.3 * detail * (np.mod(z, 1.0) < 0.03) - 0.45 * (out < 0.09)
+    u, v = out * np.float32(1 / side), z / np.float32(side)
+    joint = (noise.frac(u) < 0.045) | (noise.frac(v) < 0.045)
+    own = noise.dice(u, v, grain=street.grain)
+    shade = 1 + (grit - 0.5) * 0.3 + detail * (own * 0.17 - 0.085 - joint * np.float32(0.26))
+    stone = 1.14 + (grit - 0.5) * 0.25 - 0.3 * detail * (noise.frac(z) < 0.03)
+    return np.where(out < 0.09, stone - 0.45, np.where(out < 0.32, stone, shade))
+
+
+_STONES = rgb([[0.62, 0.60, 0.57], [0.57, 0.54, 0.51], [0.66, 0.59, 0.52], [0.55, 0.56, 0.58]])
+
+
+def _surface(street: Street, s: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Colour before light (rows x cols x 3) and label of each pixel of the ground."""
+    rng, focal = noise.generator(street.grain, 7), np.float32(street.camera.focal)
+    near, detail = np.clip(9 / z, 0, 1), np.clip(focal / z / 40, 0, 1)
+    screen = noise.crop(*s.shape, cells=256, octaves=2, grain=street.grain)
+    fine = noise.at(z * 34, s * 46, cells=256, octaves=2, grain=street.grain)
+    grit = 0.5 + (fine - 0.5) * near + (screen - 0.5) * (0.9 - 0.5 * near)
+    off = np.abs(s)
+    road = off < street.half
+    kind = np.where(road, np.uint8(0), np.uint8(2))  # asphalt, paint, stone, grass
+    shade = np.where(road, _asphalt(street, s, grit, near), _slabs(street, s, z, grit, detail))
+    white = road & _markings(street, s, z)
+    kind[white] = 1
+    shade[white] = np.clip(1 + (grit[white] - 0.5) * 0.8, 0.55, 1.1)
+    if street.green:
+        grass = off > street.half + street.walk
+        tuft = noise.at(z * 12, s * 18, cells=64, octaves=4, grain=street.grain + 5)
+        tuft = 0.5 + (tuft - 0.5) * near
+        kind[grass] = 3
+        shade = np.where(grass, 0.5 + 0.75 * tuft + 0.3 * screen, shade)
+    tar = rng.uniform(0.31, 0.43) * np.array([1.0, 1.0, 1.03])
+    palette = np.array(
+        [tar, (0.86, 0.86, 0.83), _STONES[rng.integers(4)], (0.33, 0.44, 0.17)], np.float32
     )
-    return base * np.where(kerb, stone, shade)[..., None]
+    labels = np.array([ROAD, ROAD, PAVEMENT, TREE], np.uint8)
+    return palette.take(kind, 0) * shade[..., None], labels.take(kind)
 
 
 def paint_ground(canvas: Canvas, street: Street) -> None:
@@ -256,40 +231,13 @@ def paint_ground(canvas: Canvas, street: Street) -> None:
         z / camera.focal
     )
     s = x - (street.line[0] + z * (street.line[1] + z * street.line[2]))
-    z_all = np.broadcast_to(z, s.shape)
-    near = np.clip(9 / z, 0, 1)
-    detail = np.clip(camera.focal / z / 40, 0, 1)
-    grit = noise.at(z * 22, s * 30, cells=128, octaves=3, grain=street.grain)
-    grit = grit * (0.35 + 0.65 * near) + 0.5 * (1 - near) * 0.65
-    screen = noise.crop(*s.shape, cells=256, octaves=2, grain=street.grain)
-    grit += (screen - 0.5) * 0.45
+    colour, label = _surface(street, s, z)
     chart = _chart(street)
-    road, walk = np.abs(s) < street.half, np.abs(s) < street.half + street.walk
-    if not street.green:
-        walk = np.ones_like(walk)
-    colour = _slabs(street, s, z_all, grit, detail)
-    if street.green:
-        tuft = noise.at(z * 9, s * 14, cells=32, octaves=5, grain=street.grain + 5) * near + 0.5 * (
-            1 - near
-        )
-        grass = (
-            np.float32([0.30, 0.40, 0.15]) * (0.55 + 0.9 * (0.6 * tuft + 0.4 * screen))[..., None]
-        )
-        colour = np.where(walk[..., None], colour, grass)
-    colour = np.where(road[..., None], _asphalt(street, s, z_all, grit, near), colour)
-    colour *= 1 + 1.6 * (chart[..., 2:] - 128 / 255) * road[..., None]
-    open_sky = 1 - 0.72 * chart[..., 1:2]
-    lit = np.float32(light.ambient) * open_sky
-    lit = (
-        lit
-        + np.float32(light.sun)
-        * np.float32(light.to_sun[1] ** 0.5)
-        * (1 - chart[..., :1])
-        * open_sky
-    )
-    colour = canvas.haze(colour * lit, z_all)
+    open_sky = 1 - 0.72 * chart[..., 1]
+    stain = 1 + 1.6 * (chart[..., 2] - np.float32(128 / 255)) * (label == ROAD)
+    direct = (1 - chart[..., 0]) * open_sky * stain * np.float32(light.to_sun[1] ** 0.5)
+    lit = rgb(light.ambient) * (open_sky * stain)[..., None]
+    lit += rgb(light.sun) * direct[..., None]
     window = (slice(first, camera.rows), slice(0, camera.cols))
-    canvas.image[window] = colour
-    canvas.mask[window] = np.where(
-        road, np.uint8(ROAD), np.where(walk, np.uint8(PAVEMENT), np.uint8(TREE))
-    )
+    canvas.image[window] = canvas.haze(colour * lit, z)
+    canvas.mask[window] = label

@@ -1,13 +1,14 @@
-"""From the painted canvas to the picture that a camera would give, and to the mask that people draw."""
+"""From the painted canvas to the picture a camera would give and the mask people would draw."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from . import noise
-from .canvas import Canvas
-from .legend import CAR, PERSON, VOID
-from .street import Street
+from atrous.data.scenes import noise
+from atrous.data.scenes.canvas import Canvas
+from atrous.data.scenes.legend import CAR, PERSON, VOID
+from atrous.data.scenes.light import rgb
+from atrous.data.scenes.street import Street
 
 
 def reduce_image(image: np.ndarray) -> np.ndarray:
@@ -27,10 +28,10 @@ def reduce_mask(mask: np.ndarray) -> np.ndarray:
 def _soften(image: np.ndarray, amount: float) -> np.ndarray:
     """A small blur: each pixel gives `amount` of itself to its neighbours along both axes."""
     for axis in (0, 1):
-        padded = np.concatenate((image.take([0], axis), image, image.take([-1], axis)), axis)
-        count = image.shape[axis]
-        sides = padded.take(range(count), axis) + padded.take(range(2, count + 2), axis)
-        image = image * (1 - amount) + sides * (amount / 2)
+        lines = image.swapaxes(0, axis)
+        before = np.concatenate((lines[:1], lines[:-1]))
+        after = np.concatenate((lines[1:], lines[-1:]))
+        image = (lines * (1 - amount) + (before + after) * (amount / 2)).swapaxes(0, axis)
     return image
 
 
@@ -43,14 +44,15 @@ def develop(image: np.ndarray, rng: np.random.Generator, hour: str) -> np.ndarra
         np.linspace(-1, 1, cols, dtype=np.float32),
     )
     fall = 1 - np.float32(rng.uniform(0.08, 0.24)) * (0.5 * y * y + 0.5 * x * x)
-    gain = float(np.exp(rng.normal(0.06, 0.10))) * (1.05 if hour == "dusk" else 1.0)
+    gain = float(np.exp(rng.normal(0.14, 0.09))) * (1.1 if hour == "dusk" else 1.0)
+    gain *= float(np.clip(0.43 / image.mean(), 0.6, 2.2)) ** 0.45  # it opens up in the shade
     tint = np.float32(1 + rng.normal(0, 0.014, 3))
     image = image * (fall[..., None] * tint * np.float32(gain))
     image = np.clip(image, 0, None)
     image = np.where(
         image > 0.8, 0.8 + 0.2 * (1 - np.exp((0.8 - image) * 5)), image
     )  # no hard burn-out
-    image = image + 0.10 * image * (1 - image) * (2 * image - 1) * 4
+    image = image + 0.06 * image * (1 - image) * (2 * image - 1) * 4
     sigma = float(rng.uniform(0.006, 0.02)) * (1.5 if hour == "dusk" else 1.0)
     grain = rng.standard_normal(image.shape, np.float32)
     grain = grain * 0.5 + grain.mean(2, keepdims=True) * 0.85  # brightness is noisier than colour
@@ -68,17 +70,17 @@ def paint_bonnet(canvas: Canvas, street: Street) -> None:
     row = np.arange(top, camera.rows, dtype=np.float32)[:, None]
     paint = rng.uniform(0.05, 0.5, 3) * 0.4 + rng.uniform(0.04, 0.3)
     gloss = np.clip(1 - (row - edge) / (rise * 0.7), 0, 1) ** 2
-    tone = paint.astype(np.float32) * np.float32(street.light.ambient)
-    colour = tone + gloss[..., None] * 0.55 * np.float32(street.light.low_sky)
+    tone = paint.astype(np.float32) * rgb(street.light.ambient)
+    colour = tone + gloss[..., None] * 0.55 * rgb(street.light.low_sky)
     canvas.lay((slice(top, camera.rows), slice(0, camera.cols)), row >= edge, colour, VOID)
 
 
 def void_borders(mask: np.ndarray, grain: int) -> np.ndarray:
-    """The mask with a thin void band along some borders of cars and people, as annotators leave it."""
+    """The mask with thin void bands along some borders of cars and people, as annotators leave."""
     thing = (mask == CAR) | (mask == PERSON)
     border = np.zeros_like(thing)
     border[:, 1:] |= (mask[:, 1:] != mask[:, :-1]) & (thing[:, :-1] & ~thing[:, 1:])
     border[1:] |= (mask[1:] != mask[:-1]) & (thing[:-1] & ~thing[1:])
     border[:, :-1] |= (mask[:, 1:] != mask[:, :-1]) & (thing[:, 1:] & ~thing[:, :-1])
-    some = noise.crop(*mask.shape, cells=8, octaves=2, grain=grain) > 0.55
+    some = noise.crop(*mask.shape, cells=8, octaves=2, grain=grain) > 0.62
     return np.where(border & some, np.uint8(VOID), mask)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 Colour = tuple[float, float, float]  # red, green, blue in 0..1
+
+
+def rgb(colour: Sequence[float] | Sequence[Sequence[float]]) -> np.ndarray:
+    """A colour, or several, as float32."""
+    return np.array(colour, np.float32)
 
 
 @dataclass(frozen=True)
@@ -38,15 +44,35 @@ class Light:
 
 # sun, ambient, zenith, low sky, haze
 _HOURS: dict[str, tuple[Colour, Colour, Colour, Colour, Colour]] = {
-    "noon": ((0.78, 0.72, 0.60), (0.47, 0.53, 0.62), (0.25, 0.48, 0.82), (0.72, 0.85, 0.95),
-             (0.74, 0.83, 0.91)),
-    "golden": ((1.00, 0.64, 0.32), (0.44, 0.43, 0.52), (0.36, 0.52, 0.78), (1.00, 0.80, 0.55),
-               (0.95, 0.78, 0.60)),
-    "overcast": ((0.08, 0.08, 0.08), (0.80, 0.83, 0.86), (0.66, 0.71, 0.77), (0.86, 0.88, 0.89),
-                 (0.80, 0.83, 0.85)),
-    "dusk": ((0.16, 0.10, 0.09), (0.42, 0.42, 0.56), (0.16, 0.22, 0.45), (0.93, 0.58, 0.46),
-             (0.55, 0.46, 0.53)),
-}  # fmt: skip
+    "noon": (
+        (0.78, 0.72, 0.60),
+        (0.47, 0.53, 0.62),
+        (0.25, 0.48, 0.82),
+        (0.72, 0.85, 0.95),
+        (0.74, 0.83, 0.91),
+    ),
+    "golden": (
+        (1.00, 0.64, 0.32),
+        (0.44, 0.43, 0.52),
+        (0.36, 0.52, 0.78),
+        (1.00, 0.80, 0.55),
+        (0.95, 0.78, 0.60),
+    ),
+    "overcast": (
+        (0.08, 0.08, 0.08),
+        (0.80, 0.83, 0.86),
+        (0.66, 0.71, 0.77),
+        (0.86, 0.88, 0.89),
+        (0.80, 0.83, 0.85),
+    ),
+    "dusk": (
+        (0.16, 0.10, 0.09),
+        (0.42, 0.42, 0.56),
+        (0.16, 0.22, 0.45),
+        (0.93, 0.58, 0.46),
+        (0.55, 0.46, 0.53),
+    ),
+}
 _ELEVATION = {"noon": (38, 62), "golden": (13, 24), "overcast": (50, 70), "dusk": (10, 14)}
 
 
@@ -68,7 +94,14 @@ def light(rng: np.random.Generator) -> Light:
     sun, ambient, zenith, low_sky, haze = (_wobble(c, rng, 0.022) for c in _HOURS[hour])
     hazy = rng.random() < 0.25
     return Light(
-        hour=hour, to_sun=to_sun, sun=sun, ambient=ambient, zenith=zenith, low_sky=low_sky,
-        haze=haze, haze_range=float(rng.uniform(70, 110) if hazy else rng.uniform(150, 320)),
-        clouds=float(rng.uniform(0.1, 0.75)), lamps=hour == "dusk",
-    )  # fmt: skip
+        hour=hour,
+        to_sun=to_sun,
+        sun=sun,
+        ambient=ambient,
+        zenith=zenith,
+        low_sky=low_sky,
+        haze=haze,
+        haze_range=float(rng.uniform(70, 110) if hazy else rng.uniform(150, 320)),
+        clouds=float(rng.uniform(0.1, 0.75)),
+        lamps=hour == "dusk",
+    )

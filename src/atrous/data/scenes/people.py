@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .canvas import Canvas, Point, Sketch
-from .legend import PERSON
-from .street import Person, Street
+from atrous.data.scenes.canvas import Canvas, Point, Sketch
+from atrous.data.scenes.legend import PERSON
+from atrous.data.scenes.street import Person, Street
 
 
 class _Figure:
@@ -85,8 +85,19 @@ def _arms(figure: _Figure, p: Person, shoulder: float, near: bool) -> None:
 def _torso(figure: _Figure, p: Person, shoulder: float) -> None:
     hem, flare = (0.30, 1.05) if p.coat else (0.47, 0.80)
     waist = shoulder * 0.8
-    figure.shape([(-shoulder, 0.80), (-shoulder * 0.6, 0.835), (shoulder * 0.6, 0.835), (shoulder, 0.80),
-                  (waist, 0.62), (shoulder * flare, hem), (-shoulder * flare, hem), (-waist, 0.62)], p.top)  # fmt: skip
+    figure.shape(
+        [
+            (-shoulder, 0.80),
+            (-shoulder * 0.6, 0.835),
+            (shoulder * 0.6, 0.835),
+            (shoulder, 0.80),
+            (waist, 0.62),
+            (shoulder * flare, hem),
+            (-shoulder * flare, hem),
+            (-waist, 0.62),
+        ],
+        p.top,
+    )
 
 
 def _head(figure: _Figure, p: Person) -> None:

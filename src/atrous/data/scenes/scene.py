@@ -6,15 +6,17 @@ from collections.abc import Callable
 
 import numpy as np
 
-from . import lens, noise
-from .canvas import Canvas
-from .cars import paint_car
-from .facades import paint_building, paint_hedge
-from .ground import paint_backdrop, paint_ground, paint_sky
-from .people import paint_person
-from .signs import paint_sign
-from .street import Street, street
-from .trees import paint_tree
+from atrous.data.scenes import lens, noise
+from atrous.data.scenes.canvas import Canvas
+from atrous.data.scenes.cars import paint_car
+from atrous.data.scenes.facades import paint_building, paint_hedge
+from atrous.data.scenes.ground import paint_ground
+from atrous.data.scenes.layout import street
+from atrous.data.scenes.people import paint_person
+from atrous.data.scenes.signs import paint_sign
+from atrous.data.scenes.sky import paint_backdrop, paint_sky
+from atrous.data.scenes.street import Street
+from atrous.data.scenes.trees import paint_tree
 
 SIZE = (240, 320)  # height, width
 _BEHIND = 8.0  # metres that a garden's trees are put back, so that its hedge is painted after them

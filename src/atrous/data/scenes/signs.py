@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .canvas import Canvas, Point, Sketch
-from .legend import SIGN
-from .street import Sign, Street
+from atrous.data.scenes.canvas import Canvas, Point, Sketch
+from atrous.data.scenes.legend import SIGN
+from atrous.data.scenes.street import Sign, Street
 
 _RED, _WHITE, _BLUE = (0.80, 0.08, 0.10), (0.93, 0.93, 0.90), (0.08, 0.26, 0.64)
 _GREY, _BLACK, _YELLOW, _GREEN = (
@@ -110,9 +110,15 @@ def _lamp(
     sketch.stroke(
         [top, (top[0] + inwards * 0.5 * unit, top[1] - 0.22 * unit), head], 0.08 * unit, tone
     )
-    sketch.polygon([(head[0] - 0.4 * unit, head[1] - 0.1 * unit), (head[0] + 0.4 * unit, head[1] - 0.1 * unit),
-                    (head[0] + 0.34 * unit, head[1] + 0.12 * unit), (head[0] - 0.34 * unit, head[1] + 0.12 * unit)],
-                   (1.0, 0.9, 0.66) if canvas.light.lamps else tone * 1.5)  # fmt: skip
+    sketch.polygon(
+        [
+            (head[0] - 0.4 * unit, head[1] - 0.1 * unit),
+            (head[0] + 0.4 * unit, head[1] - 0.1 * unit),
+            (head[0] + 0.34 * unit, head[1] + 0.12 * unit),
+            (head[0] - 0.34 * unit, head[1] + 0.12 * unit),
+        ],
+        (1.0, 0.9, 0.66) if canvas.light.lamps else tone * 1.5,
+    )
 
 
 def paint_sign(canvas: Canvas, street: Street, sign: Sign) -> None:

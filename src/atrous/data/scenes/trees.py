@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import noise
-from .canvas import Canvas, Sketch
-from .legend import TREE
-from .street import Street, Tree
+from atrous.data.scenes import noise
+from atrous.data.scenes.canvas import Canvas, Sketch
+from atrous.data.scenes.legend import TREE
+from atrous.data.scenes.light import rgb
+from atrous.data.scenes.street import Street, Tree
 
 
 def _clumps(tree: Tree, rng: np.random.Generator) -> np.ndarray:
@@ -28,7 +29,7 @@ def _clumps(tree: Tree, rng: np.random.Generator) -> np.ndarray:
 def _crown(
     clumps: np.ndarray, x: np.ndarray, y: np.ndarray, sun: tuple[float, float]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Height of the nearest clump above the crown's outline (negative outside) and its brightness."""
+    """How far inside the nearest clump a pixel is (negative: outside), and its brightness."""
     field = np.full(np.broadcast_shapes(x.shape, y.shape), -1, np.float32)
     shade = np.zeros_like(field)
     for cx, cy, radius in clumps.astype(np.float32):
@@ -36,7 +37,7 @@ def _crown(
         rows = slice(*np.searchsorted(y[:, 0], [cy - radius * 1.25, cy + radius * 1.25]))
         dx, dy = (x[:, cols] - cx) / radius, (y[rows] - cy) / radius
         bulge = 1 - dx * dx - dy * dy
-        facing = 0.5 + 0.42 * (dx * sun[0] - dy * sun[1]) - 0.16 * cy
+        facing = 0.6 + 0.30 * (dx * sun[0] - dy * sun[1]) - 0.2 * cy
         better = bulge > field[rows, cols]
         np.copyto(field[rows, cols], bulge, where=better)
         np.copyto(shade[rows, cols], facing, where=better)
@@ -55,8 +56,15 @@ def _trunk(
     bark = np.array([0.33, 0.27, 0.22]) * canvas.light.on((0.0, 0.2, -0.9))
     lean = rng.uniform(-0.03, 0.03) * high
     fork = (column + lean, row - high * 0.5)
-    sketch.polygon([(column - wide, row), (column + wide, row), (fork[0] + wide * 0.6, fork[1]),
-                    (fork[0] - wide * 0.6, fork[1])], bark)  # fmt: skip
+    sketch.polygon(
+        [
+            (column - wide, row),
+            (column + wide, row),
+            (fork[0] + wide * 0.6, fork[1]),
+            (fork[0] - wide * 0.6, fork[1]),
+        ],
+        bark,
+    )
     lit = wide * 0.45 * np.sign(canvas.light.to_sun[0])
     sketch.stroke(
         [(column + lit, row - 1), (fork[0] + lit * 0.6, fork[1])], wide * 0.6, bark * 1.25
@@ -97,15 +105,12 @@ def paint_tree(canvas: Canvas, street: Street, tree: Tree) -> None:
     rows, cols = (np.arange(top, bottom) * step)[:, None], (np.arange(left, right) * step)[None, :]
     leaf = noise.at(rows, cols, cells=64, octaves=4, grain=tree.grain)
     ragged = noise.crop(bottom - top, right - left, cells=128, octaves=3, grain=tree.grain + 31)
-    where = field + (leaf - 0.5) * 0.75 + (ragged - 0.5) * 0.3 > 0.02
-    bright = (
-        np.clip(shade, 0.12, 1.1)
-        * (0.45 + 0.75 * leaf + 0.35 * ragged)
-        * (0.8 + 0.2 * np.clip(field * 3, 0, 1))
-    )
-    warm = (
-        np.array(light.ambient)[None, None] * 0.75
-        + np.array(light.sun) * np.clip(shade - 0.25, 0, 1)[..., None]
-    )
-    colour = np.float32(tree.colour) * (1.55 * bright)[..., None] * warm.astype(np.float32)
-    canvas.lay((slice(top, bottom), slice(left, right)), where, canvas.haze(colour, tree.z), TREE)
+    drawn = np.flatnonzero(field + (leaf - 0.5) * 0.75 + (ragged - 0.5) * 0.3 > 0.02)
+    field, shade, leaf, ragged = (plane.ravel()[drawn] for plane in (field, shade, leaf, ragged))
+    bright = np.clip(shade, 0.2, 1.1) * (0.30 + 0.95 * leaf + 0.45 * ragged)
+    bright *= 1.4 + 0.35 * np.clip(field * 3, 0, 1)  # darker towards the ragged edge
+    warm = rgb(light.ambient) * 0.75 + rgb(light.sun) * np.clip(shade - 0.25, 0, 1)[:, None]
+    colour = rgb(tree.colour) * bright[:, None] * warm
+    row, col = np.divmod(drawn, right - left)
+    pixels = (row + top) * camera.cols + (col + left)
+    canvas.lay_pixels(pixels, canvas.haze(colour, tree.z), TREE)

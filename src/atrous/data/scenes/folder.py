@@ -1,0 +1,67 @@
+"""The embedded set as a folder of files, in the layout that every other data set may have."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from atrous.data.scenes.legend import COLOURS, NAMES, VOID, VOID_COLOUR
+from atrous.data.scenes.scene import scene
+from atrous.errors import DataError
+from atrous.files import TEMPORARY
+
+VAL_START = 1 << 32  # index of the first val scene; no train set reaches it
+
+
+def write_scenes(folder: Path, *, train: int = 120, val: int = 40, seed: int = 0) -> Path:
+    """`folder`, holding `train` and `val` scenes and their `dataset.toml`; all of it or nothing.
+
+    A folder with a `dataset.toml` is a finished set and stays as it is, whatever is asked for.
+    """
+    folder = Path(folder)
+    if (folder / "dataset.toml").is_file():
+        return folder
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DataError(
+            folder,
+            found="holds other files and no dataset.toml",
+            allowed="scenes are written to a new or empty folder",
+            fix="Name another folder, or empty this one.",
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=folder.parent) as temporary:
+        whole = Path(temporary) / "scenes"
+        _write_split(whole / "train", seed, range(train))
+        _write_split(whole / "val", seed, range(VAL_START, VAL_START + val))
+        (whole / "dataset.toml").write_text(_description(), encoding="utf-8")
+        if folder.exists():
+            folder.rmdir()  # empty; Windows renames onto nothing that exists
+        whole.rename(folder)
+    return folder
+
+
+def _write_split(folder: Path, seed: int, indices: range) -> None:
+    for name in ("images", "masks"):
+        (folder / name).mkdir(parents=True)
+    for number, index in enumerate(indices):
+        image, mask = scene(seed, index)
+        name = f"{number:04}.png"
+        Image.fromarray(image).save(folder / "images" / name, compress_level=1)
+        _with_palette(mask).save(folder / "masks" / name)
+
+
+def _with_palette(mask: np.ndarray) -> Image.Image:
+    palette = np.zeros((256, 3), np.uint8)
+    palette[: len(COLOURS)], palette[VOID] = COLOURS, VOID_COLOUR
+    picture = Image.fromarray(mask)
+    picture.putpalette(palette.tobytes())
+    return picture
+
+
+def _description() -> str:
+    names = ", ".join(f'"{name}"' for name in NAMES)
+    colours = ", ".join(f'"#{red:02x}{green:02x}{blue:02x}"' for red, green, blue in COLOURS)
+    return f"classes = [{names}]\ncolours = [{colours}]\nignore_index = {VOID}\n"
