@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_HOMES = {
+_HOMES = {  # where a name lives; the others are modules that are called like functions
     "AtrousError": "atrous.errors",
     "Classes": "atrous.classes",
     "Predictor": "atrous.predict.predictor",
@@ -33,15 +33,25 @@ _HOMES = {
     "load": "atrous.predict.predictor",
     "open_dataset": "atrous.data.dataset",
 }
-_CALLABLE_MODULES = ("evaluate", "predict", "report", "train")
-__all__ = sorted([*_HOMES, *_CALLABLE_MODULES])
+__all__ = [
+    "AtrousError",
+    "Classes",
+    "Predictor",
+    "build",
+    "evaluate",
+    "load",
+    "open_dataset",
+    "predict",
+    "report",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _CALLABLE_MODULES:
-        return import_module(f"atrous.{name}")
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
+    if name in __all__:
+        return import_module(f"atrous.{name}")
     raise AttributeError(f"module 'atrous' has no attribute {name!r}")
 
 

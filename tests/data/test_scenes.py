@@ -104,7 +104,7 @@ def test_a_reduced_mask_holds_no_label_that_its_block_lacks():
 
 
 def test_a_reduced_picture_keeps_its_mean():
-    image = np.random.Generator(np.random.Philox(6)).random((40, 60, 3), np.float32)
+    image = np.random.Generator(np.random.Philox(6)).random((3, 40, 60), np.float32)
     assert reduce_image(image).mean() == pytest.approx(image.mean(), abs=1e-6)
 
 

@@ -48,6 +48,7 @@ def test_the_average_without_decay_is_the_model_and_counts_are_copied():
 
 def test_the_average_moves_by_one_minus_decay():
     a, b = torch.nn.Linear(1, 1), torch.nn.Linear(1, 1)
-    torch.nn.init.zeros_(a.weight), torch.nn.init.ones_(b.weight)
+    torch.nn.init.zeros_(a.weight)
+    torch.nn.init.ones_(b.weight)
     average(a, b, 0.75)
     assert a.weight.item() == pytest.approx(0.25)

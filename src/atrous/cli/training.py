@@ -112,11 +112,11 @@ class Display:
 
 
 def duration(seconds: float) -> str:
-    """`95` -> `1 min 35 s`.
+    """Seconds as a person says them.
 
     Example:
         >>> duration(95), duration(7300)
-        ('1 min 35 s', '2 h 2 min')
+        ('1 min 35 s', '2 h 1 min')
     """
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

@@ -17,15 +17,22 @@ _UP = np.array([0.0, 1.0, 0.0])
 def _shine(canvas: Canvas, normal: np.ndarray) -> np.ndarray:
     """Light on a surface, whichever way its normal was taken: the side that the camera sees."""
     n = normal / np.linalg.norm(normal)
-    return canvas.light.on((float(n[0]), float(n[1]), float(n[2]))).astype(np.float32)
+    return canvas.light.on((float(n[0]), float(n[1]), float(n[2]))).astype(np.float32)[:, None]
 
 
-def _blend(colour: np.ndarray, other: np.ndarray, part: np.ndarray) -> None:
-    colour += (other - colour) * part[..., None]
+def _blend(
+    colour: np.ndarray, where: np.ndarray, other: np.ndarray, part: np.ndarray | float = 1.0
+) -> None:
+    """Move `colour` towards `other` by `part` (one, or one for each pixel), only at `where`."""
+    spots = np.flatnonzero(where)
+    share = part[spots] if isinstance(part, np.ndarray) else part
+    new = other if other.shape[1] == 1 else other[:, spots]
+    old = colour[:, spots]
+    colour[:, spots] = old + (new - old) * share
 
 
 def _masonry(b: Building, u: np.ndarray, v: np.ndarray, close: np.ndarray) -> np.ndarray:
-    """The bare wall: rows x cols x 3 before light."""
+    """The bare wall before light."""
     fine = noise.at(v * 26, u * 26, cells=128, octaves=3, grain=b.grain)
     stain = noise.at(v * 9, u * 22, cells=16, octaves=4, grain=b.grain + 99)
     shade = 0.86 + 0.16 * fine + 0.14 * stain
@@ -51,7 +58,7 @@ def _masonry(b: Building, u: np.ndarray, v: np.ndarray, close: np.ndarray) -> np
         case _:
             pass
     shade *= np.clip(0.78 + 0.14 * v, 0, 1)  # damp and dust near the ground
-    return rgb(b.colour) * shade[..., None]
+    return rgb(b.colour) * shade
 
 
 def _glass(canvas: Canvas, own: np.ndarray, climb: np.ndarray, mottle: np.ndarray) -> np.ndarray:
@@ -59,11 +66,11 @@ def _glass(canvas: Canvas, own: np.ndarray, climb: np.ndarray, mottle: np.ndarra
     light = canvas.light
     sky = rgb(light.low_sky) * 0.6 + rgb(light.zenith) * 0.4
     mirror = np.clip(0.08 + 0.34 * own + 0.25 * climb + (mottle - 0.5) * 0.5, 0.03, 0.85)
-    pane = rgb([0.10, 0.12, 0.14]) + (sky - 0.1) * mirror[..., None]
+    pane = rgb([0.10, 0.12, 0.14]) + (sky - 0.1) * mirror
     curtain = (own > 0.80) & (climb > (own - 0.8) * 4)
-    _blend(pane, rgb([0.74, 0.71, 0.65]) * rgb(light.ambient), curtain * np.float32(0.6))
+    _blend(pane, curtain, rgb([0.74, 0.71, 0.65]) * rgb(light.ambient), 0.6)
     if light.lamps:
-        _blend(pane, rgb([1.0, 0.80, 0.46]), (noise.frac(own * 37) < 0.42) * np.float32(0.85))
+        _blend(pane, noise.frac(own * 37) < 0.42, rgb([1.0, 0.80, 0.46]), 0.85)
     return pane
 
 
@@ -89,18 +96,18 @@ def _windows(
     pane = body & (ru < 1) & (rv < 1)
     sill = body & (np.abs(fu) < broad + 0.06) & (fv < -tall) & (fv > -tall - 0.07)
     bars = (np.abs(fu) < 0.018) | (np.abs(fv - tall * 0.35) < 0.014)
-    own = noise.dice(column, level + 50, grain=b.grain)
-    mottle = noise.at(v * 20, u * 20, cells=16, octaves=3, grain=b.grain + 7)
-    glass = _glass(canvas, own, (fv + tall) / (2 * tall), mottle)
-    glass *= np.where(fv > tall * 0.8, np.float32(0.55), np.float32(1))[
-        ..., None
-    ]  # the reveal's shadow
     trim = rgb(b.trim) * shine
     if b.wall != "glass":
-        _blend(colour, trim, frame * detail * 0.8)
-        _blend(colour, trim * 1.1, sill * detail)
-    _blend(colour, glass, pane * (0.35 + 0.65 * detail))
-    _blend(colour, trim * 0.9, (pane & bars) * detail * (0.8 if b.wall != "glass" else 0.4))
+        _blend(colour, frame, trim, detail * 0.8)
+        _blend(colour, sill, trim * 1.1, detail)
+    spots = np.flatnonzero(pane)
+    u, v, fv = u[spots], v[spots], fv[spots]
+    own = noise.dice(column[spots], level[spots] + 50, grain=b.grain)
+    mottle = noise.at(v * 20, u * 20, cells=16, octaves=3, grain=b.grain + 7)
+    glass = _glass(canvas, own, (fv + tall) / (2 * tall), mottle)
+    glass *= 1 - np.float32(0.45) * (fv > tall * 0.8)  # the shadow of the reveal
+    colour[:, spots] += (glass - colour[:, spots]) * (0.35 + 0.65 * detail[spots])
+    _blend(colour, pane & bars, trim * 0.9, detail * (0.8 if b.wall != "glass" else 0.4))
 
 
 def _shopfront(
@@ -130,25 +137,22 @@ def _shopfront(
             [0.62, 0.60, 0.56],
         ]
     )
-    tint = hues[(own * 5.99).astype(np.int8)] * shine
-    _blend(colour, tint * 0.75, (v < 3.55) * np.float32(0.85))
-    _blend(colour, glass, pane * (0.5 + 0.5 * detail))
-    _blend(colour, tint * 0.6, door * detail)
-    _blend(colour, tint * 1.15, ((v > 2.85) & (v < 3.5)) * np.float32(0.9))
+    tint = hues[:, (own * 5.99).astype(np.intp)] * shine
+    colour += (tint * 0.75 - colour) * 0.85
+    _blend(colour, pane, glass, 0.5 + 0.5 * detail)
+    _blend(colour, door, tint * 0.6, detail)
+    _blend(colour, (v > 2.85) & (v < 3.5), tint * 1.15, 0.9)
     letters = (
         (np.abs(v - 3.17) < 0.16)
         & (fu > 0.25)
         & (fu < 0.72)
         & (noise.dice(u * 5, u * 0, grain=b.grain) > 0.4)
     )
-    _blend(colour, rgb([0.95, 0.93, 0.86]) * shine, letters * detail * 0.8)
+    _blend(colour, letters, rgb([0.95, 0.93, 0.86]) * shine, detail * 0.8)
     awning = (own > 0.55) & (v > 2.25) & (v < 2.95) & (fu > 0.04) & (fu < 0.96)
-    striped = np.where(noise.frac(u * 2.2) < 0.5, np.float32(1), np.float32(0.45))[..., None]
-    _blend(
-        colour,
-        (tint * striped + (1 - striped) * 0.85 * shine) * (0.6 + 0.4 * (v - 2.25) / 0.7)[..., None],
-        awning * np.float32(1),
-    )
+    striped = 0.45 + np.float32(0.55) * (noise.frac(u * 2.2) < 0.5)
+    cloth = (tint * striped + (1 - striped) * 0.85 * shine) * (0.6 + 0.4 * (v - 2.25) / 0.7)
+    _blend(colour, awning, cloth)
 
 
 def _wall(
@@ -171,15 +175,18 @@ def _wall(
     if front or b.grain % 3 == 0:
         _windows(canvas, b, u, v, length, colour, shine, detail)
     if front and b.shop:
-        _shopfront(canvas, b, u, v, colour, shine, detail)
+        low = np.flatnonzero(v < 3.55)
+        ground_floor = colour[:, low]
+        _shopfront(canvas, b, u[low], v[low], ground_floor, shine, detail[low])
+        colour[:, low] = ground_floor
     elif front:
         door = (v < 2.15) & (np.abs(u - length * 0.5) < 0.55)
-        _blend(colour, rgb(b.roof_colour) * 0.8 * shine, door * detail)
+        _blend(colour, door, rgb(b.roof_colour) * 0.8 * shine, detail)
     if not peak and b.wall != "glass":
         edge = (v > b.height - 0.45) | (b.shop & (np.abs(v - 3.75) < 0.13))
-        _blend(colour, rgb(b.trim) * shine, edge * np.float32(0.8))
-        colour *= (1 - 0.35 * ((v < b.height - 0.45) & (v > b.height - 0.75)))[..., None]
-    canvas.lay_pixels(patch.pixels, canvas.haze(colour, patch.depth), BUILDING)
+        _blend(colour, edge, rgb(b.trim) * shine, 0.8)
+        colour *= 1 - np.float32(0.35) * ((v < b.height - 0.45) & (v > b.height - 0.75))
+    canvas.lay(patch.pixels, canvas.haze(colour, patch.depth), BUILDING)
 
 
 def _slope(
@@ -208,8 +215,8 @@ def _slope(
         pitch = max(2.4, b.pitch)
         dormer = (np.abs(noise.frac(u / pitch) - 0.5) < 0.2) & (np.abs(patch.b - 0.45) < 0.3)
         shade = np.where(dormer, np.float32(0.4), shade)
-    colour = rgb(b.roof_colour) * shine * shade[..., None]
-    canvas.lay_pixels(patch.pixels, canvas.haze(colour, patch.depth), BUILDING)
+    colour = rgb(b.roof_colour) * shine * shade
+    canvas.lay(patch.pixels, canvas.haze(colour, patch.depth), BUILDING)
 
 
 def _chimneys(canvas: Canvas, street: Street, b: Building, base: float) -> None:
@@ -222,7 +229,7 @@ def _chimneys(canvas: Canvas, street: Street, b: Building, base: float) -> None:
         )
         if patch is not None:
             tone = rgb(b.colour) * 0.75 * _shine(canvas, np.array([0, 0, -1.0]))
-            canvas.lay_pixels(patch.pixels, canvas.haze(tone, patch.depth), BUILDING)
+            canvas.lay(patch.pixels, canvas.haze(tone, patch.depth), BUILDING)
 
 
 def paint_building(canvas: Canvas, street: Street, b: Building) -> None:
@@ -271,5 +278,5 @@ def paint_hedge(canvas: Canvas, street: Street, hedge: Hedge) -> None:
             _ragged(patch, u, fine),
             TREE,
         )
-    colour = rgb(hedge.colour) * shine * shade[..., None]
-    canvas.lay_pixels(patch.pixels[where], canvas.haze(colour, patch.depth)[where], label)
+    colour = rgb(hedge.colour) * shine * shade
+    canvas.lay(patch.pixels[where], canvas.haze(colour, patch.depth)[:, where], label)

@@ -190,11 +190,11 @@ def _slabs(
     return np.where(out < 0.09, stone - 0.45, np.where(out < 0.32, stone, shade))
 
 
-_STONES = rgb([[0.62, 0.60, 0.57], [0.57, 0.54, 0.51], [0.66, 0.59, 0.52], [0.55, 0.56, 0.58]])
+_STONES = ((0.62, 0.60, 0.57), (0.57, 0.54, 0.51), (0.66, 0.59, 0.52), (0.55, 0.56, 0.58))
 
 
 def _surface(street: Street, s: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Colour before light (rows x cols x 3) and label of each pixel of the ground."""
+    """Colour before light (3 x N) and label of each pixel of the ground."""
     rng, focal = noise.generator(street.grain, 7), np.float32(street.camera.focal)
     near, detail = np.clip(9 / z, 0, 1), np.clip(focal / z / 40, 0, 1)
     screen = noise.crop(*s.shape, cells=256, octaves=2, grain=street.grain)
@@ -218,7 +218,7 @@ def _surface(street: Street, s: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, 
         [tar, (0.86, 0.86, 0.83), _STONES[rng.integers(4)], (0.33, 0.44, 0.17)], np.float32
     )
     labels = np.array([ROAD, ROAD, PAVEMENT, TREE], np.uint8)
-    return palette.take(kind, 0) * shade[..., None], labels.take(kind)
+    return palette.T.take(kind.ravel(), 1) * shade.ravel(), labels.take(kind)
 
 
 def paint_ground(canvas: Canvas, street: Street) -> None:
@@ -236,8 +236,7 @@ def paint_ground(canvas: Canvas, street: Street) -> None:
     open_sky = 1 - 0.72 * chart[..., 1]
     stain = 1 + 1.6 * (chart[..., 2] - np.float32(128 / 255)) * (label == ROAD)
     direct = (1 - chart[..., 0]) * open_sky * stain * np.float32(light.to_sun[1] ** 0.5)
-    lit = rgb(light.ambient) * (open_sky * stain)[..., None]
-    lit += rgb(light.sun) * direct[..., None]
-    window = (slice(first, camera.rows), slice(0, camera.cols))
-    canvas.image[window] = canvas.haze(colour * lit, z)
-    canvas.mask[window] = label
+    lit = rgb(light.ambient) * (open_sky * stain).ravel()
+    lit += rgb(light.sun) * direct.ravel()
+    colour = canvas.haze(colour * lit, np.repeat(z, camera.cols))
+    canvas.lay(slice(first * camera.cols, None), colour, label.ravel())

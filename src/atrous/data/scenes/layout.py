@@ -216,7 +216,7 @@ def _people(
             twin = found[-1]
             found.append(
                 Person(
-                    twin.s + 0.6,
+                    twin.s + 0.6 * side,
                     twin.z + 0.1,
                     float(rng.uniform(1.55, 1.85)),
                     twin.pose,

@@ -12,10 +12,9 @@ from atrous.data.scenes.street import Street
 
 
 def reduce_image(image: np.ndarray) -> np.ndarray:
-    """The mean of each 2 x 2 block."""
-    return (image[::2, ::2] + image[1::2, ::2] + image[::2, 1::2] + image[1::2, 1::2]) * np.float32(
-        0.25
-    )
+    """The mean of each 2 x 2 block of each plane."""
+    lines = image[:, ::2] + image[:, 1::2]
+    return (lines[..., ::2] + lines[..., 1::2]) * np.float32(0.25)
 
 
 def reduce_mask(mask: np.ndarray) -> np.ndarray:
@@ -27,7 +26,7 @@ def reduce_mask(mask: np.ndarray) -> np.ndarray:
 
 def _soften(image: np.ndarray, amount: float) -> np.ndarray:
     """A small blur: each pixel gives `amount` of itself to its neighbours along both axes."""
-    for axis in (0, 1):
+    for axis in (1, 2):
         lines = image.swapaxes(0, axis)
         before = np.concatenate((lines[:1], lines[:-1]))
         after = np.concatenate((lines[1:], lines[-1:]))
@@ -36,8 +35,8 @@ def _soften(image: np.ndarray, amount: float) -> np.ndarray:
 
 
 def develop(image: np.ndarray, rng: np.random.Generator, hour: str) -> np.ndarray:
-    """Exposure, softness, vignette, tone curve and sensor noise; uint8."""
-    rows, cols = image.shape[:2]
+    """A photograph (uint8 H W 3): exposure, softness, vignette, tone curve, sensor noise."""
+    rows, cols = image.shape[1:]
     image = _soften(image, float(rng.uniform(0.02, 0.22)))
     y, x = (
         np.linspace(-1, 1, rows, dtype=np.float32)[:, None],
@@ -46,18 +45,18 @@ def develop(image: np.ndarray, rng: np.random.Generator, hour: str) -> np.ndarra
     fall = 1 - np.float32(rng.uniform(0.08, 0.24)) * (0.5 * y * y + 0.5 * x * x)
     gain = float(np.exp(rng.normal(0.14, 0.09))) * (1.1 if hour == "dusk" else 1.0)
     gain *= float(np.clip(0.43 / image.mean(), 0.6, 2.2)) ** 0.45  # it opens up in the shade
-    tint = np.float32(1 + rng.normal(0, 0.014, 3))
-    image = image * (fall[..., None] * tint * np.float32(gain))
+    tint = rgb((1 + rng.normal(0, 0.014, 3)).tolist())[..., None]
+    image = image * (fall * tint * np.float32(gain))
     image = np.clip(image, 0, None)
-    image = np.where(
-        image > 0.8, 0.8 + 0.2 * (1 - np.exp((0.8 - image) * 5)), image
-    )  # no hard burn-out
+    burnt = image > 0.8
+    image[burnt] = 1 - 0.2 * np.exp((0.8 - image[burnt]) * 5)  # no hard burn-out
     image = image + 0.06 * image * (1 - image) * (2 * image - 1) * 4
     sigma = float(rng.uniform(0.006, 0.02)) * (1.5 if hour == "dusk" else 1.0)
     grain = rng.standard_normal(image.shape, np.float32)
-    grain = grain * 0.5 + grain.mean(2, keepdims=True) * 0.85  # brightness is noisier than colour
+    grain = grain * 0.5 + grain.mean(0) * 0.85  # brightness is noisier than colour
     image = image + grain * (sigma * np.sqrt(image + 0.08))
-    return (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
+    photograph = (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return np.ascontiguousarray(photograph.transpose(1, 2, 0))
 
 
 def paint_bonnet(canvas: Canvas, street: Street) -> None:
@@ -70,9 +69,10 @@ def paint_bonnet(canvas: Canvas, street: Street) -> None:
     row = np.arange(top, camera.rows, dtype=np.float32)[:, None]
     paint = rng.uniform(0.05, 0.5, 3) * 0.4 + rng.uniform(0.04, 0.3)
     gloss = np.clip(1 - (row - edge) / (rise * 0.7), 0, 1) ** 2
-    tone = paint.astype(np.float32) * rgb(street.light.ambient)
-    colour = tone + gloss[..., None] * 0.55 * rgb(street.light.low_sky)
-    canvas.lay((slice(top, camera.rows), slice(0, camera.cols)), row >= edge, colour, VOID)
+    where = row >= edge
+    tone = rgb(paint.tolist()) * rgb(street.light.ambient)
+    colour = tone + gloss[where] * 0.55 * rgb(street.light.low_sky)
+    canvas.lay(canvas.places(top, 0, where), colour, VOID)
 
 
 def void_borders(mask: np.ndarray, grain: int) -> np.ndarray:

@@ -11,8 +11,8 @@ Colour = tuple[float, float, float]  # red, green, blue in 0..1
 
 
 def rgb(colour: Sequence[float] | Sequence[Sequence[float]]) -> np.ndarray:
-    """A colour, or several, as float32."""
-    return np.array(colour, np.float32)
+    """A colour as float32 3 x 1, or N of them as 3 x N."""
+    return np.ascontiguousarray(np.array(colour, np.float32).reshape(-1, 3).T)
 
 
 @dataclass(frozen=True)

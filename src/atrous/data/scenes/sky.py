@@ -12,7 +12,7 @@ from atrous.data.scenes.street import FAR, Street
 
 
 def _mix(low: np.ndarray, high: np.ndarray, t: np.ndarray) -> np.ndarray:
-    return low + (high - low) * t[..., None]
+    return low + (high - low) * t.ravel()
 
 
 def paint_sky(canvas: Canvas, street: Street) -> None:
@@ -20,8 +20,7 @@ def paint_sky(canvas: Canvas, street: Street) -> None:
     camera, light = canvas.camera, street.light
     rows, cols = min(int(camera.horizon) + 8, camera.rows), camera.cols
     climb = np.clip(1 - np.arange(rows, dtype=np.float32) / camera.horizon, 0, 1)
-    sky = _mix(rgb(light.low_sky), rgb(light.zenith), climb[:, None] ** 0.7)
-    sky = np.repeat(sky.astype(np.float32), cols, 1)
+    sky = np.repeat(_mix(rgb(light.low_sky), rgb(light.zenith), climb**0.7), cols, 1)
     lift = 1 / (climb + 0.14)  # a cloud layer overhead is squeezed towards the horizon
     spots = noise.at(
         (lift * 150)[:, None],
@@ -38,8 +37,8 @@ def paint_sky(canvas: Canvas, street: Street) -> None:
     thick = np.clip((spots - 0.45) * 1.6, 0, 1)
     bright = rgb(light.ambient) * 0.66 + rgb(light.sun) * 0.48 + rgb(light.low_sky) * 0.12
     cloud = _mix(bright, bright * rgb([0.72, 0.75, 0.80]), thick)
-    sky += (cloud - sky) * cover[..., None]
-    canvas.lay((slice(0, rows), slice(0, cols)), np.ones((rows, cols), bool), sky, SKY)
+    sky += (cloud - sky) * cover.ravel()
+    canvas.lay(slice(0, rows * cols), sky, SKY)
     if light.to_sun[2] > 0.15 and light.hour != "overcast":
         scale = camera.focal / light.to_sun[2]
         spot = camera.centre + light.to_sun[0] * scale, camera.horizon - light.to_sun[1] * scale
@@ -60,10 +59,9 @@ def paint_backdrop(canvas: Canvas, street: Street) -> None:
             wave = wave[(column // 26) * 26]
         top = (camera.horizon - scale * (4 + 26 * tall * wave)).astype(int)
         low = max(int(top.min()), 0)
-        window = (slice(low, foot), slice(0, camera.cols))
         where = np.arange(low, foot)[:, None] >= top
         leaf = noise.crop(foot - low, camera.cols, cells=64, octaves=3, grain=street.grain + 77)
         base = rgb([0.26, 0.36, 0.19] if label == TREE else [0.50, 0.48, 0.48])
-        tone = base * light.on((0, 0.4, -0.9)).astype(np.float32)
-        colour = tone * (0.7 + 0.6 * leaf if label == TREE else 0.9 + 0.2 * leaf)[..., None]
-        canvas.lay(window, where, canvas.haze(colour, depth), label)
+        tone = base * light.on((0, 0.4, -0.9)).astype(np.float32)[:, None]
+        colour = tone * (0.7 + 0.6 * leaf if label == TREE else 0.9 + 0.2 * leaf)[where]
+        canvas.lay(canvas.places(low, 0, where), canvas.haze(colour, depth), label)

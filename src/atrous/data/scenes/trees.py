@@ -105,12 +105,10 @@ def paint_tree(canvas: Canvas, street: Street, tree: Tree) -> None:
     rows, cols = (np.arange(top, bottom) * step)[:, None], (np.arange(left, right) * step)[None, :]
     leaf = noise.at(rows, cols, cells=64, octaves=4, grain=tree.grain)
     ragged = noise.crop(bottom - top, right - left, cells=128, octaves=3, grain=tree.grain + 31)
-    drawn = np.flatnonzero(field + (leaf - 0.5) * 0.75 + (ragged - 0.5) * 0.3 > 0.02)
-    field, shade, leaf, ragged = (plane.ravel()[drawn] for plane in (field, shade, leaf, ragged))
+    where = field + (leaf - 0.5) * 0.75 + (ragged - 0.5) * 0.3 > 0.02
+    field, shade, leaf, ragged = (plane[where] for plane in (field, shade, leaf, ragged))
     bright = np.clip(shade, 0.2, 1.1) * (0.30 + 0.95 * leaf + 0.45 * ragged)
     bright *= 1.4 + 0.35 * np.clip(field * 3, 0, 1)  # darker towards the ragged edge
-    warm = rgb(light.ambient) * 0.75 + rgb(light.sun) * np.clip(shade - 0.25, 0, 1)[:, None]
-    colour = rgb(tree.colour) * bright[:, None] * warm
-    row, col = np.divmod(drawn, right - left)
-    pixels = (row + top) * camera.cols + (col + left)
-    canvas.lay_pixels(pixels, canvas.haze(colour, tree.z), TREE)
+    warm = rgb(light.ambient) * 0.75 + rgb(light.sun) * np.clip(shade - 0.25, 0, 1)
+    colour = rgb(tree.colour) * bright * warm
+    canvas.lay(canvas.places(top, left, where), canvas.haze(colour, tree.z), TREE)
