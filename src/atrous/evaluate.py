@@ -95,6 +95,7 @@ def evaluate(
     split: str = "val",
     weights: str = "last",
     device: str = "auto",
+    threads: int = 0,
     track: Track = iter,
 ) -> Evaluation:
     """Scores of a run or weights file on a split of a data set.
@@ -108,7 +109,7 @@ def evaluate(
     from atrous.data.dataset import open_dataset
     from atrous.predict.predictor import load
 
-    predictor = load(run_or_file, weights=weights, device=device)
+    predictor = load(run_or_file, weights=weights, device=device, threads=threads)
     dataset = open_dataset(Path(data), classes=predictor.classes)
     images = score_images(predictor, dataset, split, track=track)
     return summed(split, predictor.classes, images, weights=predictor.description)

@@ -6,6 +6,8 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from atrous.errors import RunError
+
 TEMPORARY = ".atrous-"  # what an interrupted write leaves behind begins with this
 
 
@@ -32,6 +34,23 @@ def write_whole(path: Path, content: bytes | Iterable[bytes], *, durable: bool =
         raise
     if durable:
         sync_folder(path.parent)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, with those above it, to write into.
+
+    Raises:
+        RunError: a file has its name, or it may not be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            path,
+            found=f"cannot be made a folder ({error.strerror})",
+            allowed="what is written goes into a folder",
+            fix="Give another --out.",
+        ) from None
 
 
 def sync_folder(folder: Path) -> None:

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from atrous.errors import RunError
+from atrous.errors import RunError, WeightsError
+from atrous.weights import Weights, read_weights
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,23 @@ class RunFolder:
     def is_run(self) -> bool:
         """Whether this folder holds a run, finished or begun."""
         return self.recipe.is_file()
+
+
+def read_model(path: Path) -> Weights:
+    """The weights of a model from a file; a training state is none.
+
+    Raises:
+        WeightsError: missing, damaged, or something else than a model.
+    """
+    weights = read_weights(path)
+    if weights.about.get("kind") == "model":
+        return weights
+    raise WeightsError(
+        path,
+        found=f"holds {weights.about.get('kind', 'something else')!r}",
+        allowed="a model's weights are needed here",
+        fix="Give the run folder, or its last.safetensors or best.safetensors.",
+    )
 
 
 def weights_file(run_or_file: Path, which: str = "last") -> Path:

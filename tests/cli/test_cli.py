@@ -100,8 +100,17 @@ WRONG = [
     (["predict", "RUN", "--out", "OUT"], "names no picture"),
     (["recipe", "show", "NOWHERE"], "NOWHERE"),
     (["info", "DATA"], "recipe.toml"),
+    (["info", "RUN/state.safetensors"], "'state'"),
+    (["evaluate", "RUN", "DATA", "--set", "train.lr=1.0"], "train.lr has no effect"),
+    (["train", "DATA", "--out", "DATA/dataset.toml/run"], "cannot be made a folder"),
     (["report", "NOWHERE"], "NOWHERE"),
 ]
+
+
+def filled(word, words):
+    """`RUN/state.safetensors` -> that file of the run."""
+    first, slash, rest = word.partition("/")
+    return f"{words.get(first, first)}{slash}{rest}"
 
 
 @pytest.mark.parametrize(("arguments", "said"), WRONG, ids=[" ".join(a) for a, _ in WRONG])
@@ -109,7 +118,7 @@ def test_what_is_wrong_is_said_plainly_with_exit_code_2(
     cli, run, shapes, tmp_path, arguments, said
 ):
     words = {"DATA": shapes, "RUN": run, "OUT": tmp_path / "out", "NOWHERE": tmp_path / "NOWHERE"}
-    code, out, err = cli(*(words.get(word, word) for word in arguments))
+    code, out, err = cli(*(filled(word, words) for word in arguments))
     assert code == 2
     assert said in err.replace("\n", " ")
     assert "Traceback" not in err and out == ""

@@ -9,12 +9,15 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
 from atrous import __version__
-from atrous.errors import AtrousError, RunError
+from atrous.errors import AtrousError, RecipeError, RunError
+
+if TYPE_CHECKING:
+    from atrous.recipe import Recipe
 
 app = App(
     name="atrous",
@@ -47,6 +50,9 @@ def main() -> None:
     except BrokenPipeError:  # `atrous … | head`
         sys.stdout = None
         code = 0
+    except OSError as error:  # no space, no permission, a disk that went away
+        say(f"atrous: {error.filename or 'the disk'}: {error.strerror or error}")
+        code = 2
     except Exception:
         traceback.print_exc()
         say("atrous: this is a fault of atrous, not yours; please report it with the lines above.")
@@ -105,21 +111,21 @@ def evaluate(
     """Score a model on a data set: per class and whole, at the pictures' own sizes."""
     from atrous.cli.tables import scores_table
     from atrous.evaluate import evaluate as evaluated
-    from atrous.files import write_whole
-    from atrous.recipe import make_recipe
+    from atrous.files import make_folder, write_whole
 
-    recipe = make_recipe(sets=set)
+    recipe = answering_recipe(set)
     evaluation = evaluated(
         run_or_file,
         data,
         split=split,
         weights=recipe.predict.weights,
         device=recipe.device,
+        threads=recipe.threads,
         track=tracked("evaluating", "pictures"),
     )
     text = as_json(evaluation.to_dict())
     if out:
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
         write_whole(out / "scores.json", text.encode())
     print(text if json else scores_table(evaluation))
     return 0
@@ -139,9 +145,8 @@ def predict(
 ) -> int:
     """Write the masks of pictures as index PNGs with the classes' palette."""
     from atrous.predict import predict as predicted
-    from atrous.recipe import make_recipe
 
-    recipe = make_recipe(sets=set)
+    recipe = answering_recipe(set)
     masks, failures = predicted(
         run_or_file,
         inputs,
@@ -149,6 +154,7 @@ def predict(
         overlay=overlay,
         weights=recipe.predict.weights,
         device=recipe.device,
+        threads=recipe.threads,
         track=tracked("predicting", "pictures"),
     )
     for failure in failures:
@@ -187,11 +193,10 @@ def info(
 ) -> int:
     """Say what a run or a weights file holds."""
     from atrous.cli.tables import info_table
-    from atrous.runs import weights_file
-    from atrous.weights import read_weights
+    from atrous.runs import read_model, weights_file
 
     path = weights_file(run_or_file)
-    weights = read_weights(path)
+    weights = read_model(path)
     facts = {"file": str(path), "digest": weights.digest, **weights.about}
     facts["parameters"] = sum(
         array.size for name, array in weights.tensors.items() if not is_statistic(name)
@@ -234,6 +239,23 @@ def show(
     recipe = make_recipe(config=RunFolder(run).recipe if run else config, sets=set)
     print(as_json(recipe.model_dump()) if json else to_toml(recipe), end="")
     return 0
+
+
+def answering_recipe(sets: tuple[str, ...]) -> "Recipe":
+    """The options of a command that uses a trained model; others would be without effect."""
+    from atrous.recipe import make_recipe
+
+    recipe = make_recipe(sets=sets)
+    for text in sets:
+        key = text.partition("=")[0].strip()
+        if not key.startswith("predict.") and key not in ("device", "threads"):
+            raise RecipeError(
+                f"--set {text}",
+                found=f"{key} has no effect on a trained model",
+                allowed="this command takes predict.…, device and threads",
+                fix="Leave it out, or train again with it.",
+            )
+    return recipe
 
 
 def say(text: str) -> None:

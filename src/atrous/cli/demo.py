@@ -19,7 +19,7 @@ DEMO = ("augment.crop=224", "train.steps=200", "train.validate_every=50")
 def run_demo(out: Path) -> int:
     """Data, training, evaluation, prediction, report; goes on where it was interrupted."""
     say("1/5  street scenes, made by this program")
-    data = write_scenes(out / "data")
+    data = write_scenes(out / "data", track=tracked("drawing", "scenes"))
     say(f"2/5  training: atrous train {data} --out {out / 'run'}")
     events = train_events(data, out=out / "run", sets=DEMO, resume=True)
     last = show(events, go_on=f"atrous demo --out {out}")

@@ -1,5 +1,6 @@
 """The order of samples as a function of (seed, step), and batches of them for torch."""
 
+import signal
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple, Protocol
@@ -87,13 +88,17 @@ def batches(
         DataError: a file could not be read; raised here, also from a worker.
     """
     options = recipe.train
-    places = [
+    places = (
         [(step, part * options.batch + i) for i in range(options.batch)]
         for step in range(start, options.steps)
         for part in range(options.accumulate)
-    ]
+    )
     loader = DataLoader(
-        _Draws(samples, recipe), batch_sampler=places, num_workers=workers, collate_fn=_collate
+        _Draws(samples, recipe),
+        batch_sampler=places,
+        num_workers=workers,
+        collate_fn=_collate,
+        worker_init_fn=_leave_signals,
     )
     step: list[Batch] = []
     for batch in loader:
@@ -122,6 +127,12 @@ class _Draws(Dataset):
             return draw(self.samples, self.recipe, *place)
         except AtrousError as error:  # torch would lose its parts on the way out of a worker
             return error
+
+
+def _leave_signals(worker: int) -> None:
+    """Ctrl-C reaches every process of a terminal: the one that trains answers it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _collate(items: Sequence[Sample | AtrousError]) -> Batch | AtrousError:

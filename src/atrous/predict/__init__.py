@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from atrous.callable_module import make_callable
 from atrous.errors import DataError, RunError
-from atrous.files import write_whole
+from atrous.files import make_folder, write_whole
 
 if TYPE_CHECKING:
     from atrous.predict.folders import Job
@@ -30,6 +30,7 @@ def predict(
     overlay: bool = False,
     weights: str = "last",
     device: str = "auto",
+    threads: int = 0,
     track: Callable[[Sequence[Any]], Iterable[Any]] = iter,
 ) -> Predicted:
     """Write the masks of pictures, folders and globs as index PNGs with the classes' palette.
@@ -43,7 +44,7 @@ def predict(
     from atrous.predict.folders import plan
     from atrous.predict.predictor import load
 
-    predictor = load(run_or_file, weights=weights, device=device)
+    predictor = load(run_or_file, weights=weights, device=device, threads=threads)
     jobs = plan(inputs, Path(out))
     _claim(Path(out), predictor)
     masks, failures = [], []
@@ -61,10 +62,10 @@ def _write(predictor: "Predictor", job: "Job", overlay: bool) -> None:
     from atrous.data.masks import write_mask
 
     prediction = predictor(job.image)
-    job.mask.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(job.mask.parent)
     write_mask(job.mask, prediction.mask, prediction.classes)
     if overlay:
-        job.overlay.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(job.overlay.parent)
         write_jpeg(job.overlay, prediction.overlay())
 
 
@@ -84,7 +85,7 @@ def _claim(out: Path, predictor: "Predictor") -> None:
             allowed=f"this model is {predictor.digest[:12]}; a folder holds the masks of one",
             fix="Give another --out.",
         )
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     write_whole(note, json.dumps(mine, ensure_ascii=False, indent=1).encode())
 
 

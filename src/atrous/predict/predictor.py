@@ -55,12 +55,16 @@ class Predictor:
         return Prediction(mask, self.classes, pixels)
 
 
-def load(run_or_file: str | Path, *, weights: str = "last", device: str = "auto") -> Predictor:
+def load(
+    run_or_file: str | Path, *, weights: str = "last", device: str = "auto", threads: int = 0
+) -> Predictor:
     """The predictor of a run folder or weights file.
+
+    `weights` is `last` or `best`; `threads` other than 0 sets those of torch.
 
     Example:
         predictor = atrous.load("runs/street")
         mask = predictor("photo.jpg").mask  # uint8 H W
     """
-    opened = open_engine(Path(run_or_file), weights=weights, device=device)
+    opened = open_engine(Path(run_or_file), weights=weights, device=device, threads=threads)
     return Predictor(opened.engine, opened.classes, opened.digest, opened.description)

@@ -13,7 +13,7 @@ import torch
 from atrous.classes import class_weights
 from atrous.data.dataset import DataSet
 from atrous.errors import RunError
-from atrous.files import remove_leftovers, write_whole
+from atrous.files import make_folder, remove_leftovers, write_whole
 from atrous.models.build import build_model
 from atrous.predict.engines.torch import pick_device
 from atrous.recipe import Recipe, to_toml
@@ -54,7 +54,7 @@ def start(
         facts = earlier
     torch.set_num_threads(facts.threads)
     now = new_training(facts, dataset)
-    make_folder(run, recipe, dataset)
+    prepare_folder(run, recipe, dataset)
     if state:
         restore(now, state)
         write_derived(run, now)
@@ -92,9 +92,9 @@ def objective(now: Training, dataset: DataSet) -> Objective:
     return Objective(dataset.classes.ignore_index, torch.from_numpy(weights).to(device))
 
 
-def make_folder(run: RunFolder, recipe: Recipe, dataset: DataSet) -> None:
+def prepare_folder(run: RunFolder, recipe: Recipe, dataset: DataSet) -> None:
     """The run folder with what is known before the first step."""
-    run.path.mkdir(parents=True, exist_ok=True)
+    make_folder(run.path)
     remove_leftovers(run.path)
     run.log.touch()
     known = {"root": str(dataset.root.resolve()), **dataset.fingerprint()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,18 @@ from atrous.files import TEMPORARY
 VAL_START = 1 << 32  # index of the first val scene; no train set reaches it
 
 
-def write_scenes(folder: Path, *, train: int = 120, val: int = 40, seed: int = 0) -> Path:
+def write_scenes(
+    folder: Path,
+    *,
+    train: int = 120,
+    val: int = 40,
+    seed: int = 0,
+    track: Callable[[Sequence[int]], Iterable[int]] = iter,
+) -> Path:
     """`folder`, holding `train` and `val` scenes and their `dataset.toml`; all of it or nothing.
 
     A folder with a `dataset.toml` is a finished set and stays as it is, whatever is asked for.
+    `track` wraps the numbers of the scenes, to show progress.
     """
     folder = Path(folder)
     if (folder / "dataset.toml").is_file():
@@ -34,8 +43,14 @@ def write_scenes(folder: Path, *, train: int = 120, val: int = 40, seed: int = 0
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=folder.parent) as temporary:
         whole = Path(temporary) / "scenes"
-        _write_split(whole / "train", seed, range(train))
-        _write_split(whole / "val", seed, range(VAL_START, VAL_START + val))
+        for name in ("train/images", "train/masks", "val/images", "val/masks"):
+            (whole / name).mkdir(parents=True)
+        for number in track(range(train + val)):
+            held_out = number - train
+            if held_out < 0:
+                _write(whole / "train", number, *scene(seed, number))
+            else:
+                _write(whole / "val", held_out, *scene(seed, VAL_START + held_out))
         (whole / "dataset.toml").write_text(_description(), encoding="utf-8")
         if folder.exists():
             folder.rmdir()  # empty; Windows renames onto nothing that exists
@@ -43,14 +58,10 @@ def write_scenes(folder: Path, *, train: int = 120, val: int = 40, seed: int = 0
     return folder
 
 
-def _write_split(folder: Path, seed: int, indices: range) -> None:
-    for name in ("images", "masks"):
-        (folder / name).mkdir(parents=True)
-    for number, index in enumerate(indices):
-        image, mask = scene(seed, index)
-        name = f"{number:04}.png"
-        Image.fromarray(image).save(folder / "images" / name, compress_level=1)
-        _with_palette(mask).save(folder / "masks" / name)
+def _write(folder: Path, number: int, image: np.ndarray, mask: np.ndarray) -> None:
+    name = f"{number:04}.png"
+    Image.fromarray(image).save(folder / "images" / name, compress_level=1)
+    _with_palette(mask).save(folder / "masks" / name)
 
 
 def _with_palette(mask: np.ndarray) -> Image.Image:

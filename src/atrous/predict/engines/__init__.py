@@ -29,7 +29,9 @@ class Opened(NamedTuple):
     description: str
 
 
-def open_engine(run_or_file: Path, *, weights: str = "last", device: str = "auto") -> Opened:
+def open_engine(
+    run_or_file: Path, *, weights: str = "last", device: str = "auto", threads: int = 0
+) -> Opened:
     """The engine that answers for a run folder or a weights file.
 
     Raises:
@@ -37,4 +39,4 @@ def open_engine(run_or_file: Path, *, weights: str = "last", device: str = "auto
     """
     from atrous.predict.engines.torch import open_torch
 
-    return open_torch(weights_file(run_or_file, weights), device=device)
+    return open_torch(weights_file(run_or_file, weights), device=device, threads=threads)

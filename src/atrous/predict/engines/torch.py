@@ -11,8 +11,8 @@ from atrous.errors import WeightsError
 from atrous.models.build import Segmenter, build_model
 from atrous.predict.engines import Opened
 from atrous.recipe import Recipe, from_tables
+from atrous.runs import read_model
 from atrous.types import Grid, Images
-from atrous.weights import read_weights
 
 
 class TorchEngine:
@@ -40,16 +40,14 @@ class TorchEngine:
         return logits.float().contiguous().cpu().numpy()
 
 
-def open_torch(path: Path, *, device: str = "auto") -> Opened:
-    """The engine of a weights file that `atrous train` wrote."""
-    tensors, about, digest = read_weights(path)
-    if about.get("kind") != "model":
-        raise WeightsError(
-            path,
-            found=f"holds {about.get('kind', 'something else')!r}",
-            allowed="prediction needs a model's weights",
-            fix="Give the run folder, or its last.safetensors or best.safetensors.",
-        )
+def open_torch(path: Path, *, device: str = "auto", threads: int = 0) -> Opened:
+    """The engine of a weights file that `atrous train` wrote.
+
+    `threads` other than 0 sets those of torch, for the whole process.
+    """
+    if threads:
+        torch.set_num_threads(threads)
+    tensors, about, digest = read_model(path)
     classes = Classes.from_dict(about["classes"])
     recipe = from_tables(about["recipe"], where=str(path))
     model = restored(recipe, len(classes), about["dtype"], tensors, path)
