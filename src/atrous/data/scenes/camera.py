@@ -4,8 +4,6 @@ World: x to the right, y up from the ground, z ahead, in metres; the camera stan
 and looks along z. The curve and the heading of the road are in the street, not here.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

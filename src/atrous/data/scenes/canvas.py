@@ -4,8 +4,6 @@ Everything is painted from far to near at twice the final size. `Sketch` is a sm
 one object (polygons, discs, strokes) that is laid on the canvas in one go.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Cars: an extruded side view, projected face by face, with windows, wheels and lights."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from atrous.data.scenes import noise

@@ -1,7 +1,5 @@
 """Buildings: walls with windows, shops and gables, roofs, fences and hedges, in perspective."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from atrous.data.scenes import noise

@@ -1,7 +1,5 @@
 """The embedded set as a folder of files, in the layout that every other data set may have."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The ground: road, pavement, grass, what is drawn or shaded on it."""
 
-from __future__ import annotations
-
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 

@@ -1,7 +1,5 @@
 """What stands where: a street drawn by one generator."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from itertools import pairwise
 

@@ -1,7 +1,5 @@
 """What the eight classes of the embedded set are called, and how their masks are coloured."""
 
-from __future__ import annotations
-
 NAMES: tuple[str, ...] = (
     "sky", "building", "road", "pavement", "tree", "car", "person", "sign",
 )  # fmt: skip

@@ -1,7 +1,5 @@
 """From the painted canvas to the picture a camera would give and the mask people would draw."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from atrous.data.scenes import noise

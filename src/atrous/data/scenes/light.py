@@ -1,7 +1,5 @@
 """Time of day: the colours of sun, sky and haze, and how bright a surface is under them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

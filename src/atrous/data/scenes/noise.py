@@ -4,8 +4,6 @@ The tiles are constants (their own Philox keys), made once a process; a scene on
 them it reads, so that a texture costs a slice and not an interpolation.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import numpy as np

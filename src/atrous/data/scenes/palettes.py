@@ -1,7 +1,5 @@
 """The colours that walls, roofs, leaves, cars and clothes come in, before light falls on them."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from atrous.data.scenes.light import Colour

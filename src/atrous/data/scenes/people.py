@@ -1,7 +1,5 @@
 """People: jointed figures in metres, drawn facing, from behind or walking past."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from atrous.data.scenes.canvas import Canvas, Point, Sketch

@@ -1,7 +1,5 @@
 """One scene from its two numbers: plan the street, paint from far to near, develop."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

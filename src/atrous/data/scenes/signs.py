@@ -1,7 +1,5 @@
 """Signs: traffic signs, traffic lights, boards and lamps on their poles."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from atrous.data.scenes.canvas import Canvas, Point, Sketch

@@ -1,7 +1,5 @@
 """The sky with its clouds and sun, and the far backdrop that closes the view."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from atrous.data.scenes import noise

@@ -3,8 +3,6 @@
 Things stand at (s, z): `s` metres to the right of the road's centre line, `z` metres ahead.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

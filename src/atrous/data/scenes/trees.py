@@ -1,7 +1,5 @@
 """Trees: a trunk with boughs and a crown of leaf clumps lit from the sun's side."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from atrous.data.scenes import noise
