@@ -86,7 +86,7 @@ def test_a_model_whose_gradients_are_right_fails_for_speed_alone():
     assert isinstance(net.head, FcnHead)
     torch.nn.init.normal_(next(net.head.scores[-1].parameters()))
     verdict = bf16_verdict(net.to(memory_format=torch.channels_last), *case(), LOSS)
-    assert verdict.passed or "as slow as f32" in verdict.reason
+    assert verdict.passed or "x as long" in verdict.reason
 
 
 def test_gradients_that_round_as_bf16_does_pass():

@@ -29,7 +29,7 @@ def show(
                 case Validated():
                     display.validated(event)
                 case Stopped():
-                    text = f"stopped at step {event.step}; the checkpoint is written. Go on with:"
+                    text = f"Stopped at step {event.step}; the checkpoint is written. Go on with:"
                     display.line(f"{text}\n  {go_on}")
                     return event
                 case Finished():
@@ -85,7 +85,7 @@ class Display:
         """Say how long it will take."""
         self.bar.update(self.task, total=event.steps, completed=event.step)
         left = event.steps - event.step
-        self.line(f"{left} steps, about {duration(event.seconds)} on this machine")
+        self.line(f"Time: {left} steps, about {duration(event.seconds)} on this machine.")
 
     def step(self, event: Stepped) -> None:
         """Move the bar; speak up now and then where there is none."""

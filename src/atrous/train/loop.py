@@ -42,7 +42,7 @@ def training(
     yield from notes
     options, steps = recipe.train, recipe.train.steps
     if now.facts.step == steps:
-        yield Note("the run is finished; nothing is left to do")
+        yield Note("The run is finished; nothing is left to do.")
         yield Finished(steps, None)
         return
     samples = Samples(dataset, "train")
@@ -104,7 +104,7 @@ def probe(now: Training, samples: Samples, dataset: DataSet) -> Iterator[Event]:
         precision, reason = choose_precision(wanted, now.model, images, masks, loss)
         now.note(precision=precision)
         if reason:
-            yield Note(reason)
+            yield Note(f"{reason}.")
     step = seconds_per_step(now.model, images, masks, loss, now.facts.precision)
     left = recipe.train.steps - facts.step
     validations = -(-left // recipe.validation_steps) * seconds_per_validation(now, dataset)

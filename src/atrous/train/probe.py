@@ -36,7 +36,7 @@ def bf16_verdict(model: Segmenter, images: Tensor, masks: Tensor, objective: Obj
     garbage on wide feature maps, hence a test on the built model at the real crop and batch.
     """
     if images.device.type == "mps":
-        return Verdict(False, "bf16 is not used on MPS")
+        return Verdict(False, "Precision: f32; bf16 is not used on MPS")
     model = copy.deepcopy(model).eval()  # fixed statistics, no dropout
     seconds = {}
     gradients = {}
@@ -50,11 +50,15 @@ def bf16_verdict(model: Segmenter, images: Tensor, masks: Tensor, objective: Obj
         }
     wrong = wrong_gradient(gradients["f32"], gradients["bf16"])
     if wrong:
-        return Verdict(False, f"bf16 fails its self-test: {wrong}")
+        return Verdict(False, f"Precision: f32; bf16 fails its self-test: {wrong}")
     gain = seconds["f32"] / seconds["bf16"]
     if gain <= 1:
-        return Verdict(False, f"bf16 is right here, but {1 / gain:.2f}x as slow as f32")
-    return Verdict(True, f"bf16 passes its self-test and is {gain:.2f}x as fast as f32")
+        return Verdict(
+            False, f"Precision: f32; bf16 is right here, but takes {1 / gain:.2f}x as long"
+        )
+    return Verdict(
+        True, f"Precision: bf16; it passes its self-test and is {gain:.2f}x as fast as f32"
+    )
 
 
 def wrong_gradient(right: dict[str, Tensor], tested: dict[str, Tensor]) -> str | None:

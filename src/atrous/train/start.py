@@ -30,6 +30,8 @@ from atrous.train.events import Note
 from atrous.train.optim import build_optimizer
 from atrous.train.step import Objective
 
+CLASSES_SHOWN = 24
+
 
 def start(
     run: RunFolder, recipe: Recipe, dataset: DataSet, *, resume: bool
@@ -58,7 +60,7 @@ def start(
     if state:
         restore(now, state)
         write_derived(run, now)
-    return now, [Note(note)] * resume + list(described(now))
+    return now, [Note(note)] * resume + list(described(now, dataset))
 
 
 def new_facts(recipe: Recipe, dataset: DataSet) -> Facts:
@@ -86,10 +88,14 @@ def new_training(facts: Facts, dataset: DataSet) -> Training:
 
 def objective(now: Training, dataset: DataSet) -> Objective:
     """The loss's class weights, from the pixels of train."""
-    exponent = now.facts.recipe.train.class_weight
-    weights = class_weights(dataset.counts["train"], exponent).astype(np.float32)
+    weights = weights_of_classes(now, dataset).astype(np.float32)
     device = next(now.model.parameters()).device
     return Objective(dataset.classes.ignore_index, torch.from_numpy(weights).to(device))
+
+
+def weights_of_classes(now: Training, dataset: DataSet) -> np.ndarray:
+    """A weight for each class, from its pixels in train."""
+    return class_weights(dataset.counts["train"], now.facts.recipe.train.class_weight)
 
 
 def prepare_folder(run: RunFolder, recipe: Recipe, dataset: DataSet) -> None:
@@ -114,17 +120,23 @@ def machine(now: Training) -> dict[str, Any]:
     }
 
 
-def described(now: Training) -> Iterator[Note]:
+def described(now: Training, dataset: DataSet) -> Iterator[Note]:
     """What was decided, in sentences."""
     model, facts = now.facts.recipe.model, now.facts
     parameters = sum(parameter.numel() for parameter in now.model.parameters())
     yield Note(
-        f"{model.name} on {model.encoder} ({now.model.encoder.origin}), "
-        f"{parameters / 1e6:.1f} M parameters, output stride {model.output_stride}"
+        f"Model: {model.name} on {model.encoder} ({now.model.encoder.origin}), "
+        f"{parameters / 1e6:.1f} M parameters, output stride {model.output_stride}."
     )
+    if facts.recipe.train.class_weight:
+        weights = weights_of_classes(now, dataset)
+        shown = [f"{n} {w:.2f}" for n, w in zip(dataset.classes.names, weights, strict=True)]
+        more = ", …" if len(shown) > CLASSES_SHOWN else ""
+        yield Note(f"Class weights: {', '.join(shown[:CLASSES_SHOWN])}{more}.")
     device = next(now.model.parameters()).device
     yield Note(
-        f"{device}, {facts.threads} threads, torch {torch.__version__}, seed {facts.recipe.seed}"
+        f"Machine: {device}, {facts.threads} threads, torch {torch.__version__}; "
+        f"seed {facts.recipe.seed}."
     )
     if facts.torch != torch.__version__:
-        yield Note(f"begun with torch {facts.torch}: bytes may differ from a straight run")
+        yield Note(f"Begun with torch {facts.torch}: bytes may differ from a straight run.")
