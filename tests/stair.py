@@ -13,6 +13,7 @@ from pathlib import Path
 # below it, the longest that fits decides, and a package's own __init__ stands at its last step.
 STAIR: tuple[tuple[str, ...], ...] = (
     ("callable_module",),
+    ("machine",),
     ("errors",),
     ("files",),
     ("types",),

@@ -55,6 +55,7 @@ def test_given_colours_are_distinct():
 def test_class_weights_have_mean_one_over_the_pixels(counts, exponent):
     weights = class_weights(counts, exponent)
     assert (weights > 0).all()
+    assert (weights[counts == 0] == 1).all()
     if counts.sum():
         assert np.isclose((weights * counts).sum() / counts.sum(), 1)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from atrous.errors import WeightsError
-from atrous.weights import read_about, read_weights, write_weights
+from atrous.weights import read_weights, write_weights
 
 TENSORS = {
     "b": np.array([[1, 2], [3, 4]], np.float32),
@@ -21,7 +21,7 @@ def file(tmp_path):
 
 def test_what_is_written_is_read(file):
     weights = read_weights(file)
-    assert weights.about == ABOUT == read_about(file)
+    assert weights.about == ABOUT
     assert weights.tensors.keys() == TENSORS.keys()
     for name, array in TENSORS.items():
         assert weights.tensors[name].dtype == array.dtype

@@ -134,9 +134,11 @@ def class_weights(counts: Int64[np.ndarray, " K"], exponent: float) -> Float64[n
         >>> class_weights(np.array([900, 100]), 0.5).round(2)
         array([0.83, 2.5 ])
     """
-    frequency = counts / max(counts.sum(), 1)
-    weights = np.where(counts > 0, np.maximum(frequency, 1e-12) ** -exponent, 1.0)
-    return weights / max(float((weights * frequency).sum()), 1e-12) if counts.sum() else weights
+    weights, present = np.ones(len(counts)), counts > 0
+    if present.any():
+        frequency = counts[present] / counts.sum()
+        weights[present] = frequency**-exponent / (frequency ** (1 - exponent)).sum()
+    return weights
 
 
 def distinct_colours(count: int) -> tuple[Colour, ...]:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,25 +27,27 @@ class ImageScore(NamedTuple):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores of a split: whole, and of each image that has truth."""
+    """Scores of a split: whole, and of each image that has truth, of `num_images` in all."""
 
     split: str
     scores: Scores
+    num_images: int
     images: tuple[ImageScore, ...]
     weights: str = ""  # which weights answered, in words
+    notes: tuple[str, ...] = ()  # what was decided about the data set
 
     @property
     def miou_per_image(self) -> float:
-        """Mean over images of the mIoU of each image alone."""
-        return sum(image.miou for image in self.images) / max(len(self.images), 1)
+        """Mean over images of the mIoU of each image alone; NaN without any."""
+        return float(np.mean([image.miou for image in self.images])) if self.images else np.nan
 
     def to_dict(self) -> dict[str, Any]:
         """What `scores.json` holds."""
         return {
             "split": self.split,
             "weights": self.weights,
-            "num_images": len(self.images),
-            "mIoU_per_image": self.miou_per_image,
+            "num_images": self.num_images,
+            "mIoU_per_image": self.miou_per_image if self.images else None,
             **self.scores.to_dict(),
             "images": [
                 {"name": image.name, "mIoU": image.miou, "pixel_accuracy": image.pixel_accuracy}
@@ -80,12 +82,13 @@ def summed(
 ) -> Evaluation:
     """The scores of a whole split from those of its images: counts are added as they come."""
     confusion = np.zeros((len(classes), len(classes)), np.int64)
-    kept = []
+    count, kept = 0, []
     for name, scores in images:
+        count += 1
         confusion += scores.confusion
         if scores.pixels:
             kept.append(ImageScore(name, scores.miou, scores.pixel_accuracy))
-    return Evaluation(split, Scores(classes.names, confusion), tuple(kept), weights)
+    return Evaluation(split, Scores(classes.names, confusion), count, tuple(kept), weights)
 
 
 def evaluate(
@@ -110,9 +113,10 @@ def evaluate(
     from atrous.predict.predictor import load
 
     predictor = load(run_or_file, weights=weights, device=device, threads=threads)
-    dataset = open_dataset(Path(data), classes=predictor.classes)
+    dataset = open_dataset(Path(data), classes=predictor.classes, only=split)
     images = score_images(predictor, dataset, split, track=track)
-    return summed(split, predictor.classes, images, weights=predictor.description)
+    evaluation = summed(split, predictor.classes, images, weights=predictor.description)
+    return replace(evaluation, notes=dataset.notes)
 
 
 make_callable(sys.modules[__name__])

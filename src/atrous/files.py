@@ -8,6 +8,8 @@ from pathlib import Path
 
 from atrous.errors import RunError
 
+UMASK = os.umask(0)  # it can only be read by setting it
+os.umask(UMASK)
 TEMPORARY = ".atrous-"  # what an interrupted write leaves behind begins with this
 
 
@@ -26,7 +28,7 @@ def write_whole(path: Path, content: bytes | Iterable[bytes], *, durable: bool =
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes private files
+        os.chmod(temporary, 0o666 & ~UMASK)  # mkstemp makes private files
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -59,7 +61,8 @@ def sync_folder(folder: Path) -> None:
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(handle)
+        with contextlib.suppress(OSError):  # some network disks cannot
+            os.fsync(handle)
     finally:
         os.close(handle)
 
@@ -68,9 +71,3 @@ def remove_leftovers(folder: Path) -> None:
     """Delete what interrupted writes left in `folder`."""
     for path in folder.glob(TEMPORARY + "*"):
         path.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current

@@ -13,6 +13,7 @@ from atrous.types import Grid, Size
 def at_pixels(logits: Tensor, *, grid: Grid, size: Size) -> Tensor:
     """Grid logits `B K h w` at the pixels of a picture: `B K H W`, as `Grid` says."""
     shift = round(-grid.offset * grid.stride)
+    assert shift == -grid.offset * grid.stride, "a grid is off by whole pixels"
     assert shift >= 0, "a grid begins at or before the picture"
     enlarged = F.interpolate(logits, scale_factor=grid.stride, mode="bilinear", align_corners=False)
     return enlarged[..., shift : shift + size[0], shift : shift + size[1]]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from atrous.errors import RunError, WeightsError
+from atrous.files import TEMPORARY
 from atrous.weights import Weights, read_weights
 
 
@@ -31,6 +32,11 @@ class RunFolder:
     @property
     def previous_state(self) -> Path:
         return self.path / "state.previous.safetensors"
+
+    @property
+    def next_state(self) -> Path:
+        """A state that is being written; a leftover if it stays."""
+        return self.path / f"{TEMPORARY}state"
 
     @property
     def log(self) -> Path:

@@ -66,14 +66,6 @@ def read_weights(path: Path) -> Weights:
     return Weights(tensors, body["about"], body["digest"])
 
 
-def read_about(path: Path) -> dict[str, Any]:
-    """What the writer said of the tensors, without reading them (they stay unchecked)."""
-    with open(path, "rb") as file:
-        head = file.read(8)
-        length = struct.unpack("<Q", head)[0] if len(head) == 8 else 0
-        return _metadata(head + file.read(min(length, 100_000_000)), path)["about"]
-
-
 def canonical(value: Any) -> str:
     """JSON with one spelling for one content."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
@@ -85,7 +77,7 @@ def damaged(path: Path, what: str) -> WeightsError:
         path,
         found=f"is damaged ({what})",
         allowed="its digests must match what was written",
-        fix="Use another copy; a run goes on from state.previous.safetensors by itself.",
+        fix="Use another copy, or train again.",
     )
 
 
@@ -107,7 +99,7 @@ def _metadata(content: bytes, path: Path) -> dict[str, Any]:
         text = json.loads(content[8 : 8 + length])["__metadata__"][KEY]
         body = json.loads(text)
         digest = body.pop("digest")
-        whole = canonical(body | {"digest": digest}) == text
+        whole = body["format"] == FORMAT and canonical(body | {"digest": digest}) == text
         if whole and hashlib.sha256(canonical(body).encode()).hexdigest() == digest:
             return body | {"digest": digest}
     except (struct.error, ValueError, KeyError, TypeError, AttributeError, RecursionError):

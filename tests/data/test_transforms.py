@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atrous.data.transforms import Purpose, augment, crop_scaled, keyed, relight, resample_mask
+from atrous.data.transforms import Purpose, augment, cut_scaled, keyed, relight, resample_mask
 from atrous.recipe import Augment
 from atrous.types import Sample
 
@@ -31,16 +31,17 @@ def test_what_is_drawn_at_a_step_follows_from_seed_step_and_slot_alone(seed, ste
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("size", [(40, 50), (100, 300), (301, 97)])
-def test_picture_and_mask_are_changed_alike(dtype, size):
+@pytest.mark.parametrize("photometric", [0.0, 0.3])
+def test_picture_and_mask_are_changed_alike(dtype, size, photometric):
     sample = checkered(size[0], size[1], dtype)
-    options = Augment(crop=96, photometric=0)
+    options = Augment(crop=96, photometric=photometric)
     for step in range(8):
-        image, mask, _ = augment(sample, options, keyed(0, Purpose.AUGMENT, step))
+        image, mask, _ = augment(sample, options, keyed(0, Purpose.AUGMENT, step), ignore_index=255)
         assert image.shape == (96, 96, 3) and mask.shape == (96, 96)
         assert image.dtype == dtype and mask.dtype == np.uint8
-        middle = np.iinfo(dtype).max * 7 // 16
-        seen = (image[..., 0] > middle).astype(np.uint8)
         valid = mask != 255
+        low, high = np.percentile(image[valid].astype(float), (2, 98))
+        seen = (image[..., 0] > (low + high) / 2).astype(np.uint8)
         # Anti-aliased borders of the squares fall to either side.
         assert (seen == mask)[valid].mean() > 0.93
         assert (image[~valid] == (np.iinfo(dtype).max + 1) // 2).all()
@@ -48,18 +49,29 @@ def test_picture_and_mask_are_changed_alike(dtype, size):
 
 @given(st.integers(0, 1000), st.floats(0.3, 3), st.integers(20, 80), st.integers(20, 80))
 def test_a_mask_gains_no_labels_but_ignore(step, scale, height, width):
-    sample = checkered(height, width)
-    _, mask = crop_scaled(sample, (64, 64), scale, keyed(0, Purpose.AUGMENT, step))
-    assert set(np.unique(mask)) <= {0, 1, 255}
+    options = Augment(crop=64, scale_min=scale, scale_max=scale)
+    random = keyed(0, Purpose.AUGMENT, step)
+    mask = augment(checkered(height, width), options, random, ignore_index=254).mask
+    assert set(np.unique(mask)) <= {0, 1, 254}
     fits = min(height, width) * scale >= 64
-    assert not (fits and (mask == 255).any())
+    assert not (fits and (mask == 254).any())
 
 
 def test_scale_one_moves_no_label():
     sample = checkered(64, 64)
     assert np.array_equal(resample_mask(sample.mask, (0, 0, 64, 64), (64, 64)), sample.mask)
-    image, mask = crop_scaled(sample, (64, 64), 1.0, keyed(0, Purpose.AUGMENT, 0))
-    assert np.array_equal(image, sample.image) and np.array_equal(mask, sample.mask)
+    image, mask, corner = cut_scaled(sample, (64, 64), 1.0, keyed(0, Purpose.AUGMENT, 0))
+    assert np.array_equal(image, sample.image)
+    assert np.array_equal(mask, sample.mask)
+    assert corner == (0, 0)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1)])
+def test_pictures_one_pixel_high_or_wide_can_be_augmented(size, dtype):
+    sample = Sample(np.zeros((*size, 3), dtype), np.zeros(size, np.uint8), "thin")
+    random = keyed(0, Purpose.AUGMENT, 0)
+    assert augment(sample, Augment(crop=64), random, ignore_index=255).image.shape == (64, 64, 3)
 
 
 def test_relighting_with_no_strength_changes_nothing_and_with_some_stays_in_range():

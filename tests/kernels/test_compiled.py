@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from atrous.kernels.compiled import cores, in_strips
+from atrous.kernels.compiled import in_strips
 from atrous.kernels.resize import argmax_at_pixels
 from atrous.types import Grid
 
@@ -34,7 +34,6 @@ def test_strips_cover_every_row_once():
 
         in_strips(work, rows, parallel=True)
         assert (seen == 1).all()
-    assert cores() >= 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks")

@@ -63,6 +63,13 @@ def test_ties_go_to_the_lower_class():
     assert (argmax_at_pixels(logits, grid=Grid(4), size=(8, 8)) == 0).all()
 
 
+def test_nan_never_wins():
+    logits = np.zeros((3, 2, 2), np.float32)
+    logits[0] = np.nan
+    logits[2] = 1
+    assert (argmax_at_pixels(logits, grid=Grid(4), size=(8, 8)) == 2).all()
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_the_mask_has_the_type_asked_for(dtype):
     mask = argmax_at_pixels(

@@ -4,7 +4,9 @@ Answers go to stdout, progress and notes to stderr. Exit codes: 0 done; 1 done w
 listed; 2 the user must change something; 3 our fault; 128 + n stopped by signal n.
 """
 
+import errno
 import json
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
@@ -50,10 +52,10 @@ def main() -> None:
     except BrokenPipeError:  # `atrous … | head`
         sys.stdout = None
         code = 0
-    except OSError as error:  # no space, no permission, a disk that went away
-        say(f"atrous: {error.filename or 'the disk'}: {error.strerror or error}")
-        code = 2
-    except Exception:
+    except Exception as error:
+        if told := outside_cause(error):
+            say(f"atrous: {told}")
+            sys.exit(2)
         traceback.print_exc()
         say("atrous: this is a fault of atrous, not yours; please report it with the lines above.")
         code = 3
@@ -93,7 +95,9 @@ def train(
     events = train_events(
         data, out=out, config=config, flags=flags, sets=set, resume=resume, workers=workers
     )
-    last = show(events, go_on=f"atrous train {data} --out {out} --resume")
+    words = ["atrous", "train", str(data), "--out", str(out), "--resume"]
+    words += ["--workers", str(workers)] if workers else []
+    last = show(events, go_on=shlex.join(words))
     return answer(last, out, json=json)
 
 
@@ -123,6 +127,8 @@ def evaluate(
         threads=recipe.threads,
         track=tracked("evaluating", "pictures"),
     )
+    for note in evaluation.notes:
+        say(note)
     text = as_json(evaluation.to_dict())
     if out:
         make_folder(out)
@@ -198,9 +204,6 @@ def info(
     path = weights_file(run_or_file)
     weights = read_model(path)
     facts = {"file": str(path), "digest": weights.digest, **weights.about}
-    facts["parameters"] = sum(
-        array.size for name, array in weights.tensors.items() if not is_statistic(name)
-    )
     print(as_json(facts) if json else info_table(facts))
     return 0
 
@@ -258,6 +261,22 @@ def answering_recipe(sets: tuple[str, ...]) -> "Recipe":
     return recipe
 
 
+def outside_cause(error: Exception) -> str | None:
+    """What to say of a missing package or a disk that refuses; None if the fault is ours."""
+    match error:
+        case ModuleNotFoundError(name="torch" | "timm" | "torchvision"):
+            return (
+                f"{error.name}: is not installed, but training and PyTorch models need it. "
+                "`pip install 'atrous[train]'` brings it."
+            )
+        case OSError(errno=errno.ENOSPC | errno.EACCES | errno.EPERM | errno.EROFS | errno.EDQUOT):
+            return (
+                f"{error.filename or 'the disk'}: refuses ({error.strerror}), but files must be "
+                "read and written there. Make room or get permission, or choose another folder."
+            )
+    return None
+
+
 def say(text: str) -> None:
     """A line for the person at the terminal."""
     print(text, file=sys.stderr, flush=True)
@@ -280,8 +299,3 @@ def tracked(verb: str, unit: str) -> Callable[[Sequence[Any]], Iterable[Any]]:
         )
 
     return track
-
-
-def is_statistic(name: str) -> bool:
-    """Whether a tensor of a model is a BatchNorm statistic, not a parameter."""
-    return name.rpartition(".")[2] in ("running_mean", "running_var", "num_batches_tracked")

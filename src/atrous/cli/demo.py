@@ -1,5 +1,6 @@
 """`atrous demo`: every step of the tool on the embedded set, one after the other."""
 
+import shlex
 from pathlib import Path
 
 from atrous.cli import say, tracked
@@ -22,7 +23,7 @@ def run_demo(out: Path) -> int:
     data = write_scenes(out / "data", track=tracked("drawing", "scenes"))
     say(f"2/5  training: atrous train {data} --out {out / 'run'}")
     events = train_events(data, out=out / "run", sets=DEMO, resume=True)
-    last = show(events, go_on=f"atrous demo --out {out}")
+    last = show(events, go_on=shlex.join(["atrous", "demo", "--out", str(out)]))
     if isinstance(last, Stopped):
         return answer(last, out, json=False)
     say(f"3/5  evaluating: atrous evaluate {out / 'run'} {data}")

@@ -20,7 +20,7 @@ def scores_table(evaluation: Evaluation) -> str:
             f"{name:<{width}}  {_percent(iou, 6)}  {_percent(precision, 9)}"
             f"  {_percent(recall, 6)}  {_percent(share, 6)}"
         )
-    images = f"{evaluation.split}: {len(evaluation.images)} images"
+    images = f"{evaluation.split}: {evaluation.num_images} images"
     lines += [
         "",
         f"mIoU            {_percent(scores.miou, 6)}",

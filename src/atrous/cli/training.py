@@ -65,6 +65,7 @@ class Display:
         )
         self.task = self.bar.add_task("", total=None)
         self.miou, self.spoke, self.loss = "", time.monotonic(), 0.0
+        self.first, self.steps, self.began = 0, 0, time.monotonic()
 
     def __enter__(self) -> "Display":
         self.bar.start()
@@ -84,6 +85,7 @@ class Display:
     def start(self, event: Started) -> None:
         """Say how long it will take."""
         self.bar.update(self.task, total=event.steps, completed=event.step)
+        self.first, self.steps, self.began = event.step, event.steps, time.monotonic()
         left = event.steps - event.step
         self.line(f"Time: {left} steps, about {duration(event.seconds)} on this machine.")
 
@@ -96,10 +98,15 @@ class Display:
         )
         self.bar.update(self.task, completed=event.step, description=text)
         if not event.update.made:
-            self.line(f"step {event.step}: left out, the gradient was not finite")
+            self.line(f"step {event.step}: left out, no finite gradient")
         if not self.console.is_terminal and time.monotonic() - self.spoke > PLAIN_SECONDS:
             self.spoke = time.monotonic()
-            self.line(f"step {event.step}  {text}")
+            left = (
+                (time.monotonic() - self.began)
+                / (event.step - self.first)
+                * (self.steps - event.step)
+            )
+            self.line(f"step {event.step}/{self.steps}  {text}  {duration(left)} left")
 
     def validated(self, event: Validated) -> None:
         """A line for each validation."""

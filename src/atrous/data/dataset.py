@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ from atrous.data.labels import label_space
 from atrous.data.layouts import Layout, Pair, find_layout
 from atrous.data.masks import read_mask
 from atrous.errors import DataError, ImageError
+from atrous.machine import cores
 from atrous.types import PixelType, RawMask, Sample, Size
 
 BANDS = 3  # of the samples; encoders take three, so grey is repeated
@@ -62,14 +63,7 @@ class DataSet:
         Raises:
             DataError: there is no such split; names those there are.
         """
-        if name not in self.splits:
-            raise DataError(
-                self.root,
-                found=f"has no split {name!r}",
-                allowed=f"it has {', '.join(self.splits)}",
-                fix="Choose one of them, or add the split.",
-            )
-        return self.splits[name]
+        return _split(self.root, self.splits, name)
 
     def read(self, pair: Pair) -> Sample:
         """The picture, with three bands in the data set's dtype, and its class indices.
@@ -111,17 +105,21 @@ class DataSet:
         }
 
 
-def open_dataset(root: Path | str, *, classes: Classes | None = None) -> DataSet:
+def open_dataset(
+    root: Path | str, *, classes: Classes | None = None, only: str | None = None
+) -> DataSet:
     """Find the pairs, look at every file, decide the label space, check every label.
 
     `classes` are those of a trained model: the data set must then agree with them, or say
-    nothing about its classes.
+    nothing about its classes. `only` names the one split to look at.
 
     Raises:
         DataError: the layout, a file or a label is wrong. All files are looked at first; the
             message is that of the first wrong one and tells how many more there are.
     """
     layout = find_layout(Path(root))
+    if only is not None:
+        layout = replace(layout, splits={only: _split(layout.root, layout.splits, only)})
     files = _look_at_all(layout)
     values = {value for file in files for value in file.labels}
     space = label_space(layout, values, classes)
@@ -141,9 +139,20 @@ def open_dataset(root: Path | str, *, classes: Classes | None = None) -> DataSet
     )
 
 
+def _split(root: Path, splits: dict[str, tuple[Pair, ...]], name: str) -> tuple[Pair, ...]:
+    if name in splits:
+        return splits[name]
+    raise DataError(
+        root,
+        found=f"has no split {name!r}",
+        allowed=f"it has {', '.join(splits)}",
+        fix="Choose one of them, or add the split.",
+    )
+
+
 def _look_at_all(layout: Layout) -> tuple[FileRecord, ...]:
     jobs = [(split, pair) for split, pairs in layout.splits.items() for pair in pairs]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoders and hashes release the GIL
+    with ThreadPoolExecutor(cores()) as pool:  # decoders and hashes release the GIL
         results = list(pool.map(lambda job: _look_at(*job), jobs))
     errors = [result for result in results if isinstance(result, DataError)]
     if errors:

@@ -42,7 +42,9 @@ def label_space(layout: Layout, values: set[int], given: Classes | None) -> Spac
         space = Space(replace(given, remap=layout.remap or given.remap), ())
     else:
         space = _derived(layout, values)
-    space = _with_ignored(_with_on(space, values), values)
+    if given is None:  # what 255 means to a trained model is settled
+        space = _with_on(space, values)
+    space = _with_ignored(space, values)
     return space if given is not None else _at_least_two(layout.root, space, values)
 
 

@@ -1,7 +1,7 @@
 """The order of samples as a function of (seed, step), and batches of them for torch."""
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
@@ -15,23 +15,26 @@ from atrous.errors import AtrousError
 from atrous.recipe import Recipe
 from atrous.types import Sample
 
-CACHE_BYTES = 1 << 30  # decoded samples kept in memory, in each process that draws them
+CACHE_BYTES = 1 << 30  # decoded samples kept in memory, all processes together
 
 
 class Reader(Protocol):
-    """Something that has samples by number."""
+    """Something that has samples by number, and the value that means "ignore" in their masks."""
+
+    ignore_index: int
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int, /) -> Sample: ...
 
 
 class Samples:
-    """The samples of a split, decoded; what fits in `CACHE_BYTES` is decoded only once."""
+    """The samples of a split, decoded; the first `room` bytes of them are decoded only once."""
 
-    def __init__(self, dataset: DataSet, split: str) -> None:
+    def __init__(self, dataset: DataSet, split: str, *, room: int = 0) -> None:
         self.dataset, self.pairs = dataset, dataset.split(split)
+        self.ignore_index = dataset.classes.ignore_index
         self.kept: dict[int, Sample] = {}
-        self.room = CACHE_BYTES
+        self.room = room
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -76,12 +79,12 @@ def draw(samples: Reader, recipe: Recipe, step: int, slot: int) -> Sample:
     per_step = recipe.train.batch * recipe.train.accumulate
     index = sample_index(recipe.seed, step * per_step + slot, len(samples))
     random = keyed(recipe.seed, Purpose.AUGMENT, step, slot)
-    return augment(samples[index], recipe.augment, random)
+    return augment(samples[index], recipe.augment, random, ignore_index=samples.ignore_index)
 
 
 def batches(
     samples: Reader, recipe: Recipe, *, start: int, workers: int = 0
-) -> Iterator[list[Batch]]:
+) -> Generator[list[Batch]]:
     """For each step from `start` to the last: the batches that make its update.
 
     Raises:
@@ -130,9 +133,9 @@ class _Draws(Dataset):
 
 
 def _leave_signals(worker: int) -> None:
-    """Ctrl-C reaches every process of a terminal: the one that trains answers it."""
+    """Signals often reach a whole group of processes: the one that trains answers them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _collate(items: Sequence[Sample | AtrousError]) -> Batch | AtrousError:

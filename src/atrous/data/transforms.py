@@ -31,36 +31,49 @@ def keyed(seed: int, purpose: Purpose, step: int, slot: int = 0) -> np.random.Ge
     return np.random.Generator(np.random.Philox(key=key, counter=counter))
 
 
-def augment(sample: Sample, options: Augment, random: np.random.Generator) -> Sample:
+def augment(
+    sample: Sample, options: Augment, random: np.random.Generator, *, ignore_index: int
+) -> Sample:
     """A random square of the randomly scaled, mirrored, re-lit sample.
 
     Where the scaled picture is smaller than the square, the rest is mid-grey and ignored.
     """
     size = (options.crop, options.crop)
     scale = random.uniform(options.scale_min, options.scale_max)
-    image, mask = crop_scaled(sample, size, scale, random)
-    if options.flip and random.random() < 0.5:
-        image, mask = image[:, ::-1], mask[:, ::-1]
+    image, mask, corner = cut_scaled(sample, size, scale, random)
+    mirrored = options.flip and random.random() < 0.5
     image = relight(image, options.photometric, random)
+    image = _placed(image, corner, size, (np.iinfo(image.dtype).max + 1) // 2)
+    mask = _placed(mask, corner, size, ignore_index)
+    if mirrored:
+        image, mask = image[:, ::-1], mask[:, ::-1]
     return Sample(np.ascontiguousarray(image), np.ascontiguousarray(mask), sample.name)
 
 
-def crop_scaled(
+def cut_scaled(
     sample: Sample, size: Size, scale: float, random: np.random.Generator
-) -> tuple[Image, Mask]:
-    """A window of `size` of the picture scaled by `scale`, in one resampling."""
-    spans = [
+) -> tuple[Image, Mask, tuple[int, int]]:
+    """What a window of `size` sees of the picture scaled by `scale`, in one resampling.
+
+    Also the row and column of the window where it begins: 0, 0 unless the picture is smaller.
+    """
+    (top, bottom, y, height), (left, right, x, width) = (
         _span(full, crop, scale, random)
         for full, crop in zip(sample.image.shape[:2], size, strict=True)
-    ]
-    (top, bottom, y, height), (left, right, x, width) = spans
+    )
     box = (left, top, right, bottom)
-    image = np.full((*size, sample.image.shape[2]), _middle(sample.image.dtype), sample.image.dtype)
-    ignore = np.iinfo(sample.mask.dtype).max
-    mask = np.full(size, ignore, sample.mask.dtype)
-    image[y : y + height, x : x + width] = resample(sample.image, box, (height, width))
-    mask[y : y + height, x : x + width] = resample_mask(sample.mask, box, (height, width))
-    return image, mask
+    image = resample(sample.image, box, (height, width))
+    return image, resample_mask(sample.mask, box, (height, width)), (y, x)
+
+
+def _placed(part: np.ndarray, corner: tuple[int, int], size: Size, rest: int) -> np.ndarray:
+    """`part` at `corner` of an array of `size` that is `rest` elsewhere."""
+    if part.shape[:2] == size:
+        return part
+    whole = np.full((*size, *part.shape[2:]), rest, part.dtype)
+    y, x = corner
+    whole[y : y + part.shape[0], x : x + part.shape[1]] = part
+    return whole
 
 
 def _span(
@@ -84,7 +97,7 @@ def resample(image: Image, box: tuple[float, float, float, float], size: Size) -
 
 
 def _resized(array: np.ndarray, box: tuple[float, float, float, float], size: Size):
-    picture = Pillow.fromarray(array.squeeze())
+    picture = Pillow.fromarray(array[..., 0] if array.shape[2:] == (1,) else array)
     return picture.resize((size[1], size[0]), Pillow.Resampling.BILINEAR, box=box)
 
 
@@ -111,7 +124,3 @@ def relight(image: Image, strength: float, random: np.random.Generator) -> Image
     pixels += (grey * np.float32(brightness * contrast * (1 - saturation)))[..., None]
     pixels += np.float32(brightness * (1 - contrast) * grey.mean())
     return pixels.clip(0, np.iinfo(image.dtype).max).round().astype(image.dtype)
-
-
-def _middle(dtype: np.dtype) -> int:
-    return (np.iinfo(dtype).max + 1) // 2

@@ -14,6 +14,8 @@ from typing import Any
 
 import numba
 
+from atrous.machine import cores
+
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function` compiled on its first call; the machine code is kept on disk if possible."""
@@ -31,13 +33,6 @@ def in_strips(work: Callable[[int, int], None], rows: int, *, parallel: bool) ->
         return
     bounds = [strip * rows // strips for strip in range(strips + 1)]
     list(_pool(os.getpid()).map(work, bounds[:-1], bounds[1:]))
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @cache

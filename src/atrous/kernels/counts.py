@@ -20,6 +20,7 @@ def confusion_counts(
         array([[0, 0],
                [1, 0]])
     """
+    assert pred.shape == mask.shape, f"{pred.shape} predicted, {mask.shape} true"
     parts: list[np.ndarray] = []
 
     def strip(first: int, end: int) -> None:

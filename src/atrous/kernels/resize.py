@@ -53,11 +53,12 @@ def _fill_row(top, bottom, weight, left, right, across, blended, winners, out):
     """One pixel row. A class that wins at two neighbouring cells wins between them."""
     cells, classes = blended.shape
     for x in range(cells):
-        best = 0
+        best, largest = 0, np.float32(-np.inf)
         for k in range(classes):
-            blended[x, k] = top[x, k] * (np.float32(1) - weight) + bottom[x, k] * weight
-            if blended[x, k] > blended[x, best]:
-                best = k
+            value = top[x, k] * (np.float32(1) - weight) + bottom[x, k] * weight
+            blended[x, k] = value
+            if value > largest:
+                largest, best = value, k
         winners[x] = best
     for x in range(out.size):
         a, b, w = left[x], right[x], across[x]

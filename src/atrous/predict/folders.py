@@ -26,7 +26,7 @@ def plan(inputs: Iterable[str | Path], out: Path) -> list[Job]:
         DataError: nothing to do, or an input that is not there.
         RunError: two pictures want one mask, or a mask would replace a picture.
     """
-    found = [pair for text in inputs for pair in _pictures(str(text))]
+    found = [pair for text in inputs for pair in _pictures(str(text), out.resolve())]
     if not found:
         raise _nothing(", ".join(str(text) for text in inputs) or "predict")
     jobs: dict[Path, Job] = {}
@@ -43,18 +43,21 @@ def plan(inputs: Iterable[str | Path], out: Path) -> list[Job]:
     return list(jobs.values())
 
 
-def _pictures(text: str) -> list[tuple[Path, Path]]:
-    """Pictures that an input names, each with its path below what was given."""
+def _pictures(text: str, out: Path) -> list[tuple[Path, Path]]:
+    """Pictures that an input names, each with its path below what was given; none of `out`."""
     path = Path(text)
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file() and is_image(file))
+        files = (file for file in sorted(path.rglob("*")) if file.is_file() and is_image(file))
+        written = path.resolve() != out
+        files = (f for f in files if not (written and f.resolve().is_relative_to(out)))
         return [(file, file.relative_to(path)) for file in files]
     if path.exists():
         return [(path, Path(path.name))]
-    matches = [Path(match) for match in sorted(glob.glob(text, recursive=True))]
-    if not matches:
+    matches = (Path(match) for match in sorted(glob.glob(text, recursive=True)))
+    found = [(match, Path(match.name)) for match in matches if match.is_file() and is_image(match)]
+    if not found:
         raise _nothing(text)
-    return [pair for match in matches for pair in _pictures(str(match))]
+    return found
 
 
 def _refuse_sources(jobs: Iterable[Job]) -> None:

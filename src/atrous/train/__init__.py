@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from atrous.callable_module import make_callable
+from atrous.errors import RecipeError
 from atrous.recipe import Recipe, make_recipe
 from atrous.runs import RunFolder
 
@@ -58,8 +59,18 @@ def train_events(
     from atrous.data.dataset import open_dataset
     from atrous.train.events import Note
     from atrous.train.loop import training
+    from atrous.train.start import refuse_taken
 
     run = RunFolder(Path(out))
+    if not resume:
+        refuse_taken(run)
+    if workers < 0:
+        raise RecipeError(
+            "--workers",
+            found=f"is {workers}",
+            allowed="0 reads in the training process, more are processes of their own",
+            fix="Leave it out.",
+        )
     recipe = run_recipe(run, config=config, flags=flags, sets=sets, resume=resume)
     dataset = open_dataset(Path(data))
     yield from (Note(note) for note in dataset.notes)

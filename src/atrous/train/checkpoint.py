@@ -16,6 +16,7 @@ from torch import Tensor
 
 from atrous.classes import Classes
 from atrous.errors import RunError, WeightsError
+from atrous.files import sync_folder
 from atrous.models.build import Segmenter
 from atrous.recipe import Recipe, difference, from_tables
 from atrous.runs import RunFolder
@@ -48,7 +49,7 @@ class Facts:
     def from_dict(cls, about: dict[str, Any]) -> "Facts":
         """The facts that `to_dict` wrote."""
         plain = {key: value for key, value in about.items() if key != "kind"}
-        recipe = from_tables(about["recipe"], where="state.safetensors")
+        recipe = from_tables(about["recipe"], where="the state")
         return cls(**{**plain, "recipe": recipe, "classes": Classes.from_dict(about["classes"])})
 
 
@@ -86,22 +87,37 @@ def save(run: RunFolder, training: Training, log: IO[bytes]) -> None:
         **_named("best", training.best),
         **_named("optimizer", _optimizer_tensors(training)),
     }
-    if run.state.exists():
+    write_weights(run.next_state, tensors, training.facts.to_dict())
+    if run.state.exists():  # whole: find_state has put a damaged one away
         os.replace(run.state, run.previous_state)
-    write_weights(run.state, tensors, training.facts.to_dict())
+    os.replace(run.next_state, run.state)
+    sync_folder(run.path)
     write_derived(run, training)
 
 
 def write_derived(run: RunFolder, training: Training) -> None:
     """Write `last` and `best` from the state."""
     facts = training.facts
-    _write_model(run, "last", training.ema.state_dict(), facts.step, facts)
+    parameters = sum(parameter.numel() for parameter in training.model.parameters())
+    about = {
+        "kind": "model",
+        "ema": facts.recipe.train.ema > 0,
+        "recipe": facts.recipe.model_dump(),
+        "classes": facts.classes.to_dict(),
+        "dtype": facts.dtype,
+        "parameters": parameters,
+    }
+    last = {**about, "weights": "last", "step": facts.step}
+    write_weights(run.weights("last"), _arrays(training.ema.state_dict()), last)
     if training.best:
-        _write_model(run, "best", training.best, facts.best_step, facts)
+        best = {**about, "weights": "best", "step": facts.best_step}
+        write_weights(run.weights("best"), _arrays(training.best), best)
 
 
 def find_state(run: RunFolder) -> tuple[Weights | None, str]:
     """The newest state that is whole, with a sentence on it; None where there is none.
+
+    A damaged state gives way to the one before, which then stands in its place.
 
     Raises:
         WeightsError: states are there, but none is whole.
@@ -115,6 +131,7 @@ def find_state(run: RunFolder) -> tuple[Weights | None, str]:
         except WeightsError as error:
             damage = error
             continue
+        os.replace(path, run.state)
         note = f"Going on from step {state.about['step']}."
         return state, f"{damage.where} {damage.found}: {note}" if damage else note
     if damage:
@@ -129,7 +146,8 @@ def check_same_run(old: Facts, new: Facts, run: RunFolder) -> None:
         RunError: names the first difference.
     """
     allowed, fix = "a run goes on as it began", "Give another --out for a new run."
-    changed = difference(old.recipe, new.recipe)
+    asked = new.recipe.model_copy(update={"predict": old.recipe.predict})  # not of training
+    changed = difference(old.recipe, asked)
     if changed:
         raise RunError(run.path, found=f"was begun with {changed}", allowed=allowed, fix=fix)
     if old.classes != new.classes:
@@ -164,7 +182,7 @@ def restore(training: Training, state: Weights) -> None:
 def _like(parameter: Tensor, saved: Tensor) -> Tensor:
     """A saved tensor on the parameter's device and, if of its shape, in its memory layout."""
     if saved.shape != parameter.shape:
-        return saved  # the step counter
+        return saved.to(parameter.device)  # the step counter, which fused optimisers want there
     return torch.empty_like(parameter).copy_(saved)
 
 
@@ -178,24 +196,8 @@ def _optimizer_tensors(training: Training) -> dict[str, Tensor]:
 
 
 def _named(part: str, tensors: dict[str, Tensor]) -> dict[str, np.ndarray]:
-    return {
-        f"{part}/{name}": tensor.detach().cpu().contiguous().numpy()
-        for name, tensor in tensors.items()
-    }
+    return {f"{part}/{name}": array for name, array in _arrays(tensors).items()}
 
 
-def _write_model(
-    run: RunFolder, which: str, tensors: dict[str, Tensor], step: int, facts: Facts
-) -> None:
-    about = {
-        "kind": "model",
-        "weights": which,
-        "step": step,
-        "ema": facts.recipe.train.ema > 0,
-        "recipe": facts.recipe.model_dump(),
-        "classes": facts.classes.to_dict(),
-        "dtype": facts.dtype,
-        "best_miou": facts.best_miou if which == "best" else None,
-    }
-    arrays = {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in tensors.items()}
-    write_weights(run.weights(which), arrays, about)
+def _arrays(tensors: dict[str, Tensor]) -> dict[str, np.ndarray]:
+    return {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in tensors.items()}

@@ -1,5 +1,6 @@
 """What happens in a training, as values: the loop yields them, whoever calls it shows them."""
 
+from math import isfinite
 from typing import Any, NamedTuple
 
 from atrous.evaluate import Evaluation
@@ -30,8 +31,13 @@ class Stepped(NamedTuple):
 
     def to_dict(self) -> dict[str, Any]:
         """A line of the log."""
-        loss, norm, made = self.update
-        line = {"step": self.step, "loss": loss, "lr": self.lr, "grad_norm": norm if made else None}
+        loss, norm, _ = self.update
+        line = {
+            "step": self.step,
+            "loss": loss,
+            "lr": self.lr,
+            "grad_norm": norm if isfinite(norm) else None,
+        }
         return line | {"images_per_s": round(self.images_per_s, 3)}
 
 

@@ -14,7 +14,7 @@ def interrupts() -> Iterator[Callable[[], int]]:
 
     def remember(number: int, frame: FrameType | None) -> None:
         if came:
-            raise KeyboardInterrupt
+            raise SystemExit(128 + number)
         came.append(number)
 
     if threading.current_thread() is not threading.main_thread():

@@ -1,14 +1,17 @@
 """The training loop, top to bottom. It yields what happens; whoever calls it shows it."""
 
 import json
+import os
 import time
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from math import isfinite
 from typing import IO, Any
 
 import torch
 
 from atrous.data.dataset import DataSet
-from atrous.data.loading import Samples, batches, first_batch
+from atrous.data.loading import CACHE_BYTES, Samples, batches, first_batch
 from atrous.data.transforms import Purpose, keyed
 from atrous.errors import RunError
 from atrous.evaluate import Evaluation, score_images, summed
@@ -22,8 +25,8 @@ from atrous.train.events import Event, Finished, Note, Started, Stepped, Stopped
 from atrous.train.interrupts import interrupts
 from atrous.train.optim import average, ema_decay, learning_rate, set_rate
 from atrous.train.probe import choose_precision, seconds_per_step
-from atrous.train.start import machine, objective, start
-from atrous.train.step import update
+from atrous.train.start import machine, objective, prepare_folder, start
+from atrous.train.step import Objective, update
 
 SAVE_SECONDS, SAVE_STEPS = 60.0, 50  # a state is written when either has passed
 SKIPS_ALLOWED = 10  # updates in a row left out because their gradient was not finite
@@ -45,14 +48,15 @@ def training(
         yield Note("The run is finished; nothing is left to do.")
         yield Finished(steps, None)
         return
-    samples = Samples(dataset, "train")
     loss = objective(now, dataset)
-    yield from probe(now, samples, dataset)
-    evaluation, skips = None, 0
+    yield from probe(now, dataset, loss)
+    prepare_folder(run, recipe, dataset)
+    samples = Samples(dataset, "train", room=CACHE_BYTES // max(workers, 1))
     stream = batches(samples, recipe, start=now.facts.step, workers=workers)
-    with interrupts() as interrupted, open(run.log, "r+b") as log:
-        if not log.seek(log.truncate(now.facts.log_bytes)):
-            _write(log, {"machine": machine(now)})
+    evaluation, skips = None, 0
+    with interrupts() as interrupted, closing(stream), open_log(run, now) as log:
+        if recipe.train.precision != "f32" and now.facts.step == 0:
+            save(run, now, log)  # a choice made by timing must not be made anew
         saved, began = Saved(now.facts.step), time.monotonic()
         for step, parts in enumerate(stream, now.facts.step):
             torch.manual_seed(dropout_seed(recipe.seed, step))
@@ -66,9 +70,10 @@ def training(
                 precision=now.facts.precision,
                 clip=options.clip,
             )
-            average(now.ema, now.model, ema_decay(step, options))
+            if made.made:
+                average(now.ema, now.model, ema_decay(step, options))
             now.note(step=step + 1)
-            skips = 0 if made.made else skips + 1
+            skips = 0 if isfinite(made.grad_norm) else skips + 1
             if skips > SKIPS_ALLOWED:
                 raise _not_finite(step, skips)
             ended = time.monotonic()
@@ -93,19 +98,20 @@ def training(
     yield Finished(steps, evaluation)
 
 
-def probe(now: Training, samples: Samples, dataset: DataSet) -> Iterator[Event]:
+def probe(now: Training, dataset: DataSet, loss: Objective) -> Iterator[Event]:
     """Choose the precision and estimate the time, on the first batch that will be seen."""
     recipe, facts = now.facts.recipe, now.facts
-    device = next(now.model.parameters()).device
-    batch = first_batch(samples, recipe, step=facts.step)
-    images, masks, loss = batch.images.to(device), batch.masks.to(device), objective(now, dataset)
+    begin = time.monotonic()
+    batch = first_batch(Samples(dataset, "train"), recipe, step=facts.step)
+    reading = time.monotonic() - begin
+    images, masks = batch.images.to(now.model.device), batch.masks.to(now.model.device)
     if facts.step == 0:
         wanted = recipe.train.precision
         precision, reason = choose_precision(wanted, now.model, images, masks, loss)
         now.note(precision=precision)
         if reason:
             yield Note(f"{reason}.")
-    step = seconds_per_step(now.model, images, masks, loss, now.facts.precision)
+    step = seconds_per_step(now.model, images, masks, loss, now.facts.precision) + reading
     left = recipe.train.steps - facts.step
     validations = -(-left // recipe.validation_steps) * seconds_per_validation(now, dataset)
     seconds = step * recipe.train.accumulate * left + validations
@@ -113,11 +119,11 @@ def probe(now: Training, samples: Samples, dataset: DataSet) -> Iterator[Event]:
 
 
 def seconds_per_validation(now: Training, dataset: DataSet) -> float:
-    """An estimate, from the second of two pictures."""
-    pictures = score_images(Predictor(TorchEngine(now.ema), dataset.classes), dataset, "val")
-    next(pictures)
+    """An estimate, from one picture."""
+    predictor, pair = Predictor(TorchEngine(now.ema), dataset.classes), dataset.split("val")[0]
+    predictor(dataset.read(pair).image)  # kernels are compiled on their first call
     begin = time.monotonic()
-    next(pictures, None)
+    predictor(dataset.read(pair).image)
     return (time.monotonic() - begin) * len(dataset.split("val"))
 
 
@@ -152,6 +158,17 @@ class Saved:
         return step - self.step >= SAVE_STEPS or time.monotonic() - self.time >= SAVE_SECONDS
 
 
+@contextmanager
+def open_log(run: RunFolder, now: Training) -> Iterator[IO[bytes]]:
+    """The log, cut to what the state knows of; a new one begins with the machine."""
+    with open(run.log, "r+b") as log:
+        size = log.seek(0, os.SEEK_END)
+        log.truncate(min(now.facts.log_bytes, size))
+        if log.seek(0, os.SEEK_END) == 0:
+            _write(log, {"machine": machine(now)})
+        yield log
+
+
 def _logged(log: IO[bytes], event: Stepped | Validated) -> Stepped | Validated:
     _write(log, event.to_dict())
     return event
@@ -167,5 +184,5 @@ def _not_finite(step: int, skips: int) -> RunError:
         f"training, step {step}",
         found=f"the gradient was not finite {skips} times in a row",
         allowed=f"{SKIPS_ALLOWED} such updates are left out",
-        fix="Lower train.lr, or set train.precision to f32; the last checkpoint is untouched.",
+        fix="Begin a new run (another --out) with a lower train.lr, or train.precision=f32.",
     )

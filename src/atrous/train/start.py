@@ -2,7 +2,6 @@
 
 import copy
 import json
-import os
 import platform
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +13,7 @@ from atrous.classes import class_weights
 from atrous.data.dataset import DataSet
 from atrous.errors import RunError
 from atrous.files import make_folder, remove_leftovers, write_whole
+from atrous.machine import cores
 from atrous.models.build import build_model
 from atrous.predict.engines.torch import pick_device
 from atrous.recipe import Recipe, to_toml
@@ -36,18 +36,14 @@ CLASSES_SHOWN = 24
 def start(
     run: RunFolder, recipe: Recipe, dataset: DataSet, *, resume: bool
 ) -> tuple[Training, list[Note]]:
-    """A new training, or the one of the run folder; and what was decided.
+    """A new training, or the one of the run folder; and what was decided. Writes nothing new.
 
     Raises:
-        RunError: the folder is taken, or belongs to another run.
+        RunError: the folder belongs to another run.
+        DataError: there is no train or no val.
     """
-    if run.is_run and not resume:
-        raise RunError(
-            run.path,
-            found="holds a run already",
-            allowed="a new run needs a folder of its own",
-            fix="Add --resume to go on with it, or give another --out.",
-        )
+    for split in ("train", "val"):
+        dataset.split(split)
     state, note = find_state(run) if resume else (None, "")
     facts = new_facts(recipe, dataset)
     if state:
@@ -56,11 +52,26 @@ def start(
         facts = earlier
     torch.set_num_threads(facts.threads)
     now = new_training(facts, dataset)
-    prepare_folder(run, recipe, dataset)
     if state:
         restore(now, state)
         write_derived(run, now)
-    return now, [Note(note)] * resume + list(described(now, dataset))
+    notes = [Note(note)] if resume else []
+    return now, [*notes, *described(now, dataset)]
+
+
+def refuse_taken(run: RunFolder) -> None:
+    """A new run needs a folder of its own.
+
+    Raises:
+        RunError: it holds a run.
+    """
+    if run.is_run:
+        raise RunError(
+            run.path,
+            found="holds a run already",
+            allowed="a new run needs a folder of its own",
+            fix="Add --resume to go on with it, or give another --out.",
+        )
 
 
 def new_facts(recipe: Recipe, dataset: DataSet) -> Facts:
@@ -70,7 +81,7 @@ def new_facts(recipe: Recipe, dataset: DataSet) -> Facts:
         classes=dataset.classes,
         dtype=dataset.dtype,
         dataset=dataset.fingerprint()["sha256"],
-        threads=recipe.threads or os.cpu_count() or 1,
+        threads=recipe.threads or cores(),
         precision="f32",
     )
 
@@ -89,8 +100,8 @@ def new_training(facts: Facts, dataset: DataSet) -> Training:
 def objective(now: Training, dataset: DataSet) -> Objective:
     """The loss's class weights, from the pixels of train."""
     weights = weights_of_classes(now, dataset).astype(np.float32)
-    device = next(now.model.parameters()).device
-    return Objective(dataset.classes.ignore_index, torch.from_numpy(weights).to(device))
+    on_device = torch.from_numpy(weights).to(now.model.device)
+    return Objective(dataset.classes.ignore_index, on_device)
 
 
 def weights_of_classes(now: Training, dataset: DataSet) -> np.ndarray:
@@ -114,7 +125,7 @@ def machine(now: Training) -> dict[str, Any]:
         "torch": torch.__version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "device": str(next(now.model.parameters()).device),
+        "device": str(now.model.device),
         "threads": now.facts.threads,
         "precision": now.facts.precision,
     }
@@ -133,9 +144,8 @@ def described(now: Training, dataset: DataSet) -> Iterator[Note]:
         shown = [f"{n} {w:.2f}" for n, w in zip(dataset.classes.names, weights, strict=True)]
         more = ", …" if len(shown) > CLASSES_SHOWN else ""
         yield Note(f"Class weights: {', '.join(shown[:CLASSES_SHOWN])}{more}.")
-    device = next(now.model.parameters()).device
     yield Note(
-        f"Machine: {device}, {facts.threads} threads, torch {torch.__version__}; "
+        f"Machine: {now.model.device}, threads: {facts.threads}, torch {torch.__version__}; "
         f"seed {facts.recipe.seed}."
     )
     if facts.torch != torch.__version__:

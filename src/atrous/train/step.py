@@ -54,29 +54,33 @@ def update(
     precision: str,
     clip: float,
 ) -> Update:
-    """One step of the optimiser; left out when the gradient is not finite.
+    """One step of the optimiser; left out when the gradient is not finite or no pixel is valid.
 
     Raises:
-        RunError: the loss itself is not finite; the weights are as they were before.
+        RunError: the loss itself is not finite; the weights are as they were before, the
+            statistics of BatchNorm are not.
     """
     optimizer.zero_grad()
-    device = next(model.parameters()).device
     sums, counts = [], []
     for batch in batches:
         total, valid = forward_backward(
-            model, batch.images.to(device), batch.masks.to(device), objective, precision
+            model,
+            batch.images.to(model.device),
+            batch.masks.to(model.device),
+            objective,
+            precision,
         )
         sums.append(total)
         counts.append(valid)
-    valid = max(int(sum(counts)), 1)
-    loss = float(sum(sums)) / valid
+    valid = int(sum(counts))
+    loss = float(sum(sums)) / max(valid, 1)
     if not math.isfinite(loss):
         raise _diverged(loss, batches)
     for parameter in model.parameters():
         if parameter.grad is not None:
-            parameter.grad /= valid
+            parameter.grad /= max(valid, 1)
     norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), clip or math.inf))
-    if made := math.isfinite(norm):
+    if made := math.isfinite(norm) and valid > 0:
         optimizer.step()
     return Update(loss, norm, made)
 
@@ -87,5 +91,5 @@ def _diverged(loss: float, batches: Sequence[Batch]) -> RunError:
         "training",
         found=f"the loss is {loss} on {', '.join(names[:4])}{' …' if len(names) > 4 else ''}",
         allowed="a loss is finite",
-        fix="Lower train.lr, or look at these pictures; the last checkpoint is untouched.",
+        fix="Look at these pictures, or begin a new run (another --out) with a lower train.lr.",
     )

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from atrous.classes import Classes
-from atrous.errors import WeightsError
+from atrous.errors import RecipeError, WeightsError
 from atrous.models.build import Segmenter, build_model
 from atrous.predict.engines import Opened
 from atrous.recipe import Recipe, from_tables
@@ -30,13 +30,12 @@ class TorchEngine:
         return self.model.dtype
 
     def __call__(self, images: Images) -> np.ndarray:
-        device = next(self.model.parameters()).device
         self.model.eval()
         with torch.inference_mode():
             pixels = torch.from_numpy(
                 np.require(images, requirements=["C", "W"])
             )  # torch wants to write
-            logits = self.model(pixels.to(device))
+            logits = self.model(pixels.to(self.model.device))
         return logits.float().contiguous().cpu().numpy()
 
 
@@ -83,9 +82,18 @@ def describe(about: dict[str, Any]) -> str:
 
 
 def pick_device(name: str) -> torch.device:
-    """The device called `name`; `auto` is CUDA, then MPS, then the CPU."""
-    if name != "auto":
-        return torch.device(name)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    """The device called `name`; `auto` is CUDA, then MPS, then the CPU.
+
+    Raises:
+        RecipeError: this machine or this torch has no such device.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    devices = [*(device for device, has in there.items() if has), "cpu"]
+    if name not in ("auto", *devices):
+        raise RecipeError(
+            "device",
+            found=f"is {name!r}",
+            allowed=f"torch {torch.__version__} finds {', '.join(devices)} here",
+            fix="Leave it at auto, or install a torch built for the device.",
+        )
+    return torch.device(devices[0] if name == "auto" else name)
