@@ -62,6 +62,14 @@ def test_a_damaged_tensor_is_named(file):
         read_weights(file)
 
 
+def test_a_newer_format_is_refused(file, monkeypatch):
+    monkeypatch.setattr("atrous.weights.FORMAT", 99)
+    write_weights(file, TENSORS, ABOUT)
+    monkeypatch.undo()
+    with pytest.raises(WeightsError):
+        read_weights(file)
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(WeightsError, match=r"none\.safetensors.*cannot be read"):
         read_weights(tmp_path / "none.safetensors")

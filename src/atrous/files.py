@@ -2,14 +2,16 @@
 
 import contextlib
 import os
+import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from atrous.errors import RunError
 
 UMASK = os.umask(0)  # it can only be read by setting it
 os.umask(UMASK)
+LOCK = ".lock"
 TEMPORARY = ".atrous-"  # what an interrupted write leaves behind begins with this
 
 
@@ -71,3 +73,46 @@ def remove_leftovers(folder: Path) -> None:
     """Delete what interrupted writes left in `folder`."""
     for path in folder.glob(TEMPORARY + "*"):
         path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Hold `folder` for this process alone; made if need be, and gone again if left empty.
+
+    The system lets go of the lock when the process ends, however it ends.
+
+    Raises:
+        RunError: another process holds it, or it cannot be made.
+    """
+    make_folder(folder)
+    path = folder / LOCK
+    file = open(path, "ab")  # noqa: SIM115  held until the end
+    try:
+        _lock(file.fileno())
+    except OSError:
+        file.close()
+        raise RunError(
+            folder,
+            found="is being written by another process",
+            allowed="a run folder takes one at a time",
+            fix="Wait until it is done, or give another --out.",
+        ) from None
+    try:
+        yield
+    finally:
+        file.close()
+        with contextlib.suppress(OSError):  # another took it over; or it is not empty
+            path.unlink(missing_ok=True)
+            folder.rmdir()
+
+
+def _lock(handle: int) -> None:
+    """Lock an open file or raise OSError at once."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -99,9 +99,9 @@ class Augment(Options):
 class Train(Options):
     """The optimisation."""
 
-    steps: int = Field(default=1000, ge=1)
+    steps: int = Field(default=1000, ge=1, le=10**9)
     """Updates of the weights."""
-    batch: int = Field(default=8, ge=1)
+    batch: int = Field(default=8, ge=1, le=4096)
     """Pictures in one forward pass."""
     accumulate: int = Field(default=1, ge=1)
     """Forward passes that make one update."""
@@ -145,7 +145,7 @@ class Recipe(Options):
     """Order, augmentation, initial weights, dropout."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where torch computes."""
-    threads: int = Field(default=0, ge=0)
+    threads: int = Field(default=0, ge=0, le=1024)
     """CPU threads of torch; 0 = as many as cores."""
     model: Model = Field(default_factory=DeepLabV3Plus)
     augment: Augment = Field(default_factory=Augment)
@@ -194,7 +194,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RecipeError(
             path,
-            found=f"cannot be read as TOML ({error})",
+            found=f"cannot be read as TOML ({getattr(error, 'strerror', None) or error})",
             allowed="a recipe is a UTF-8 TOML file",
             fix="`atrous recipe show` prints one to start from.",
         ) from None
@@ -273,9 +273,14 @@ def _explained(error: Any, where: str) -> RecipeError:
         near = difflib.get_close_matches(str(error["ctx"]["tag"]), MODEL_TABLES, 1)
         fix = f"Did you mean {near[0]}?" if near else "`atrous models` describes them."
     else:
-        found, allowed = f"is {error['input']!r}", error["msg"][0].lower() + error["msg"][1:]
+        found, allowed = f"is {error['input']!r}", _lowered(error["msg"])
         fix = "`atrous recipe show` lists every key with its sentence."
     return RecipeError(f"{where}, {key}", found=found, allowed=allowed, fix=fix)
+
+
+def _lowered(message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    return message[0].lower() + message[1:]
 
 
 def _siblings(location: list[str], error: Any) -> list[str]:
@@ -291,7 +296,9 @@ def _siblings(location: list[str], error: Any) -> list[str]:
 
 def _unknown(key: str, known: list[str], where: str) -> RecipeError:
     every = [name for name, _ in flat(Recipe())]
-    near = difflib.get_close_matches(key, known, 1) or difflib.get_close_matches(key, every, 1)
+    same_end = [name for name in every if name.endswith("." + key.rpartition(".")[2])]
+    near = difflib.get_close_matches(key, known, 1) or same_end
+    near = near or difflib.get_close_matches(key, every, 1)
     return RecipeError(
         f"{where}, {key}",
         found="is not a key of a recipe",

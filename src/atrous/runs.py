@@ -7,6 +7,8 @@ from atrous.errors import RunError, WeightsError
 from atrous.files import TEMPORARY
 from atrous.weights import Weights, read_weights
 
+WHICH = ("last", "best")
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -85,6 +87,13 @@ def weights_file(run_or_file: Path, which: str = "last") -> Path:
     """
     if run_or_file.is_file():
         return run_or_file
+    if which not in WHICH:
+        raise RunError(
+            "weights",
+            found=f"are {which!r}",
+            allowed=f"a run has {' and '.join(WHICH)}",
+            fix="Choose one of them.",
+        )
     run = RunFolder(run_or_file)
     if not run.is_run:
         found = "is a folder without recipe.toml" if run_or_file.is_dir() else "does not exist"

@@ -102,6 +102,8 @@ WRONG = [
     (["info", "DATA"], "recipe.toml"),
     (["info", "RUN/state.safetensors"], "'state'"),
     (["evaluate", "RUN", "DATA", "--set", "train.lr=1.0"], "train.lr has no effect"),
+    (["train", "DATA", "--out", "OUT", "--workers", "-1"], "is -1"),
+    (["train", "DATA", "--out", "OUT", "--set", "device=mps"], "is 'mps'"),
     (["train", "DATA", "--out", "DATA/dataset.toml/run"], "cannot be made a folder"),
     (["report", "NOWHERE"], "NOWHERE"),
 ]

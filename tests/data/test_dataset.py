@@ -173,8 +173,9 @@ def test_a_runs_classes_are_adopted_where_none_are_declared(tmp_path: Path):
     given = Classes(("sky", "road", "car"), remap={11: "ignore"})
     assert open_dataset(root, classes=given).classes == given
     other = make(tmp_path / "other", [labels(0, 255), labels(0, 0)])
-    # What 255 means to a run stays so, whatever these masks look like.
-    assert open_dataset(other, classes=Classes(("bg", "fg"))).classes.index_of(255) == 255
+    # What 255 means to a run stays so; masks that speak of nothing else are no guess of ours.
+    with pytest.raises(DataError, match=r"0 and 255 alone.*255 = 1"):
+        open_dataset(other, classes=Classes(("bg", "fg")))
     mapped = Classes(("bg", "fg"), remap={255: 1})
     assert open_dataset(other, classes=mapped).classes.index_of(255) == 1
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from atrous.data.layouts import Layout, Pair, find_layout
+from atrous.data.layouts.pairs import read_lines
 from atrous.data.layouts.splits import divide
 from atrous.errors import DataError
 
@@ -301,3 +302,17 @@ def test_a_picture_in_two_splits_is_named(tmp_path: Path):
 
 def test_one_picture_cannot_be_divided(tmp_path: Path):
     refused(pool(tmp_path, "a"), "1 pair and no val split")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_lists_are_read_in_the_encodings_of_editors(tmp_path: Path, encoding: str):
+    path = tmp_path / "train.txt"
+    path.write_bytes("街道\nb\n".encode(encoding))
+    assert read_lines(path) == ["街道", "b"]
+
+
+def test_a_list_in_another_encoding_is_named_with_its_byte(tmp_path: Path):
+    path = tmp_path / "train.txt"
+    path.write_bytes("stra\u00dfe\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"train\.txt: is not UTF-8 \(byte 4 is 0xdf\)"):
+        read_lines(path)

@@ -49,3 +49,15 @@ def test_an_input_without_pictures_is_named(tmp_path, name):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=name.replace("*", r"\*")):
         plan([Path(tmp_path) / name], tmp_path / "out")
+
+
+def test_masks_written_inside_the_folder_of_pictures_are_not_predicted(pictures):
+    out = pictures / "masks"
+    out.mkdir()
+    (out / "a.png").touch()
+    assert masks([pictures], out) == {"a.png", "b/a.png", "b/c d.png", "b/街道.png"}
+
+
+def test_a_glob_through_folders_finds_each_picture_once(pictures, tmp_path):
+    (pictures / "b" / "a.jpg").unlink()
+    assert len(plan([f"{pictures}/**"], tmp_path)) == 3

@@ -1,5 +1,9 @@
 """`kill -9` at any moment, then `--resume`: the bytes of the run that was never killed."""
 
+import contextlib
+import os
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -9,6 +13,8 @@ import numpy as np
 import pytest
 
 from atrous.runs import RunFolder
+from atrous.train import loop, train_events
+from atrous.train.events import Stepped
 from atrous.weights import read_weights
 
 STEPS = 16
@@ -63,3 +69,65 @@ def test_a_run_killed_five_times_ends_in_the_bytes_of_the_straight_run(shapes, s
     lines = [line for line in b.log.read_text().splitlines() if '"loss"' in line]
     assert len(lines) == STEPS  # no step is missing or logged twice
     assert not list(killed.glob(".atrous-*"))
+
+
+class Killed(BaseException):
+    """Stands for a kill between two operations on files."""
+
+
+def replace_until(calls):
+    """`os.replace` that kills in place of the call after `calls` of them."""
+    left = [calls]
+    replace = os.replace
+
+    def counted(source, target):
+        if left[0] == 0:
+            raise Killed
+        left[0] -= 1
+        replace(source, target)
+
+    return counted
+
+
+def test_a_kill_between_any_two_renames_leaves_a_state_to_go_on_from(
+    shapes, small, tmp_path, monkeypatch
+):
+    """From a damaged state, so that the one before is all there is."""
+    monkeypatch.setattr(loop, "SAVE_STEPS", 1)
+    begun = RunFolder(tmp_path / "begun")
+    sets = [*small, "train.steps=3", "train.validate_every=3"]
+    for event in train_events(shapes, out=begun.path, sets=sets):
+        if isinstance(event, Stepped) and event.step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+    content = bytearray(begun.state.read_bytes())
+    content[-1] ^= 1
+    begun.state.write_bytes(content)
+    endings = set()
+    for calls in range(12):
+        out = tmp_path / f"kill {calls}"
+        shutil.copytree(begun.path, out)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", replace_until(calls))
+            with contextlib.suppress(Killed):
+                list(train_events(shapes, out=out, resume=True))
+        list(train_events(shapes, out=out, resume=True))
+        endings.add(RunFolder(out).weights("last").read_bytes())
+        assert not list(out.glob(".atrous-*"))
+    assert len(endings) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="process groups are POSIX")
+def test_a_signal_to_the_whole_group_with_workers_writes_a_checkpoint(shapes, small, tmp_path):
+    out = RunFolder(tmp_path / "run")
+    command = ["train", shapes, "--out", out.path, "--steps", "500", "--workers", "2"]
+    words = [sys.executable, "-m", "atrous", *map(str, command)]
+    for option in small:
+        words += ["--set", option]
+    with open(tmp_path / "err", "wb") as errors:
+        process = subprocess.Popen(words, stderr=errors, start_new_session=True)
+    while process.poll() is None and steps_logged(out.path) < 2:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGTERM)
+    assert process.wait(timeout=60) == 143, (tmp_path / "err").read_text()
+    assert out.state.exists()
+    assert "--resume --workers 2" in (tmp_path / "err").read_text()

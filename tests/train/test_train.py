@@ -166,3 +166,68 @@ def test_it_learns(shapes, tmp_path, small):
     found = train_events(shapes, out=tmp_path / "run", sets=sets)
     scores = [event.evaluation.scores.miou for event in found if isinstance(event, Validated)]
     assert scores[-1] > 0.45  # nothing but grass would be 0.3
+
+
+def test_a_log_shorter_than_the_state_knows_is_gone_on_with(run, shapes, small, tmp_path):
+    out = RunFolder(tmp_path / "run")
+    for event in train_events(shapes, out=out.path, sets=[*small, "train.steps=4"]):
+        if isinstance(event, Stepped) and event.step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+    out.log.write_bytes(b"")
+    list(train_events(shapes, out=out.path, resume=True))
+    lines = [json.loads(line) for line in out.log.read_text().splitlines()]
+    assert "machine" in lines[0]
+    assert [line["step"] for line in lines if "loss" in line] == [3, 4]
+    assert out.weights("last").read_bytes() == run.weights("last").read_bytes()
+
+
+def test_a_split_that_is_missing_leaves_no_folder(shapes, small, tmp_path):
+    import shutil
+
+    only = tmp_path / "only"
+    shutil.copytree(shapes / "val", only / "val")
+    shutil.copy(shapes / "dataset.toml", only)
+    with pytest.raises(DataError, match="has no split 'train'"):
+        atrous.train(only, out=tmp_path / "run", set=small)
+    assert not (tmp_path / "run").exists()
+
+
+def test_which_weights_answer_is_no_part_of_the_training(run, shapes):
+    assert list(train_events(shapes, out=run.path, resume=True, sets=["predict.weights=best"]))
+
+
+def test_a_finished_run_without_its_scores_gets_them_back(run, shapes):
+    before = run.scores.read_text()
+    run.scores.unlink()
+    list(train_events(shapes, out=run.path, resume=True))
+    assert run.scores.read_text() == before
+
+
+def test_one_process_at_a_time(shapes, small, tmp_path):
+    out = tmp_path / "run"
+    first = train_events(shapes, out=out, sets=[*small, "train.steps=2"])
+    next(event for event in first if isinstance(event, Stepped))
+    for resume in (False, True):
+        with pytest.raises(RunError, match=r"run: is being written by another process"):
+            list(train_events(shapes, out=out, sets=small, resume=resume))
+    assert isinstance(list(first)[-1], Finished)
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_split_of_nothing_but_void_is_refused(shapes, small, tmp_path, split):
+    import shutil
+
+    from PIL import Image
+
+    void = tmp_path / "void"
+    shutil.copytree(shapes, void)
+    for path in (void / split / "masks").iterdir():
+        Image.fromarray(np.full((72, 96), 255, np.uint8)).save(path)
+    with pytest.raises(DataError, match=f"no pixel of any class in {split}"):
+        atrous.train(void, out=tmp_path / "run", set=small)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_data_set_itself_is_no_run_folder(shapes, small):
+    with pytest.raises(RunError, match="is the data set itself"):
+        atrous.train(shapes, out=shapes, set=small)

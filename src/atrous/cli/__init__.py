@@ -48,6 +48,7 @@ def main() -> None:
         say(f"atrous: {error}")
         code = 2
     except KeyboardInterrupt:
+        say("Stopped.")
         code = 130
     except BrokenPipeError:  # `atrous … | head`
         sys.stdout = None
@@ -294,8 +295,8 @@ def tracked(verb: str, unit: str) -> Callable[[Sequence[Any]], Iterable[Any]]:
         from rich.console import Console
         from rich.progress import track as bar
 
-        return bar(
-            items, f"{verb} {len(items)} {unit}", console=Console(stderr=True), transient=True
-        )
+        console = Console(stderr=True)
+        text = f"{verb} {len(items)} {unit}"
+        return bar(items, text, console=console, transient=True, disable=not console.is_terminal)
 
     return track

@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Iterator
+from json import loads
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from atrous.cli import as_json
+from atrous.runs import RunFolder
 from atrous.train.events import Event, Finished, Note, Started, Stepped, Stopped, Validated
 
 PLAIN_SECONDS = 20.0  # between two lines where there is no terminal
@@ -41,11 +43,11 @@ def answer(last: Finished | Stopped, out: Path, *, json: bool) -> int:
     """What a training leaves on stdout; returns the exit code."""
     if isinstance(last, Stopped):
         return 128 + last.signal
+    scores = loads(RunFolder(out).scores.read_text(encoding="utf-8"))
     if json:
-        scores = last.evaluation.to_dict() if last.evaluation else None
         print(as_json({"out": str(out), "scores": scores}))
-    elif last.evaluation:
-        print(f"val mIoU {last.evaluation.scores.miou:.4f}  {out}")
+    else:
+        print(f"val mIoU {scores['mIoU']:.4f}  {out}")
     return 0
 
 

@@ -39,7 +39,9 @@ def label_space(layout: Layout, values: set[int], given: Classes | None) -> Spac
         colours = given.colours if given else layout.colours or ()
         space = Space(Classes(layout.names, colours, layout.remap), ())
     elif given is not None:
-        space = Space(replace(given, remap=layout.remap or given.remap), ())
+        _refuse_both_meanings(layout, values, given)
+        note = f"Classes are the {len(given)} of the model: the data set names none."
+        space = Space(replace(given, remap=layout.remap or given.remap), (note,))
     else:
         space = _derived(layout, values)
     if given is None:  # what 255 means to a trained model is settled
@@ -142,6 +144,18 @@ def _same_names(layout: Layout, given: Classes) -> None:
         allowed=allowed,
         fix="Evaluate on data with the model's classes in the model's order, or train again.",
     )
+
+
+def _refuse_both_meanings(layout: Layout, values: set[int], given: Classes) -> None:
+    """Masks of {0, 255} for a model of two classes to which 255 is "ignore": which is meant?"""
+    remap = layout.remap or given.remap
+    if len(given) == 2 and values == {0, 255} and 255 not in remap:
+        raise DataError(
+            layout.root,
+            found="has masks of 0 and 255 alone",
+            allowed=f"to this model {given.names[1]} is 1 and 255 is ignored",
+            fix='Say in dataset.toml which is meant: [remap] 255 = 1, or 255 = "ignore".',
+        )
 
 
 def _listed(values: set[int] | list[int]) -> str:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from atrous.errors import RecipeError
 from atrous.models.deeplab import DeepLabV3PlusHead
 from atrous.models.encoders import Encoder, build_encoder
 from atrous.models.fcn import FcnHead
@@ -47,7 +48,18 @@ class Segmenter(nn.Module):
 def build_model(
     options: DeepLabV3Plus | Fcn, *, num_classes: int, dtype: PixelType = "uint8", seed: int = 0
 ) -> Segmenter:
-    """The network that `options` describe; new weights follow from `seed` alone."""
+    """The network that `options` describe; new weights follow from `seed` alone.
+
+    Raises:
+        RecipeError: `num_classes` is below 1, or the encoder cannot be built so.
+    """
+    if num_classes < 1:
+        raise RecipeError(
+            "num_classes",
+            found=f"is {num_classes}",
+            allowed="a model tells one class or more",
+            fix="Give the number of classes of the data.",
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         encoder = build_encoder(

@@ -97,9 +97,10 @@ def _features_only(name: str, output_stride: int) -> nn.Module:
     try:
         return timm.create_model(name, **options)
     except (RuntimeError, TypeError, NotImplementedError, AssertionError) as error:
+        reason = str(error) or type(error).__name__
         raise RecipeError(
             "model.encoder",
-            found=f"{name} refuses output stride {output_stride} ({error})",
+            found=f"{name} refuses output stride {output_stride} ({reason})",
             allowed="an encoder must give features at that stride",
             fix="Choose another encoder, for example efficientnet_lite0 or resnet50.",
         ) from None

@@ -24,7 +24,7 @@ class Predicted(NamedTuple):
 
 def predict(
     run_or_file: str | Path,
-    inputs: Sequence[str | Path],
+    inputs: str | Path | Sequence[str | Path],
     *,
     out: str | Path,
     overlay: bool = False,
@@ -45,7 +45,7 @@ def predict(
     from atrous.predict.predictor import load
 
     predictor = load(run_or_file, weights=weights, device=device, threads=threads)
-    jobs = plan(inputs, Path(out))
+    jobs = plan([inputs] if isinstance(inputs, str | Path) else inputs, Path(out))
     _claim(Path(out), predictor)
     masks, failures = [], []
     for job in track(jobs):

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from atrous.callable_module import make_callable
-from atrous.errors import RecipeError
+from atrous.errors import RecipeError, RunError
+from atrous.files import claimed
 from atrous.recipe import Recipe, make_recipe
 from atrous.runs import RunFolder
 
@@ -22,7 +23,7 @@ def train(
     encoder: str | None = None,
     steps: int | None = None,
     config: str | Path | None = None,
-    set: Iterable[str] = (),
+    set: str | Iterable[str] = (),
     resume: bool = False,
     workers: int = 0,
 ) -> "Finished":
@@ -37,8 +38,9 @@ def train(
     """
     from atrous.train.events import Finished
 
+    sets = [set] if isinstance(set, str) else set
     flags = {"model.name": model, "model.encoder": encoder, "train.steps": steps}
-    options = {"config": config, "flags": flags, "sets": set}
+    options = {"config": config, "flags": flags, "sets": sets}
     for event in train_events(data, out=out, resume=resume, workers=workers, **options):
         if isinstance(event, Finished):
             return event
@@ -62,8 +64,24 @@ def train_events(
     from atrous.train.start import refuse_taken
 
     run = RunFolder(Path(out))
-    if not resume:
-        refuse_taken(run)
+    _check(run, Path(data), workers)
+    with claimed(run.path):
+        if not resume:
+            refuse_taken(run)
+        recipe = run_recipe(run, config=config, flags=flags, sets=sets, resume=resume)
+        dataset = open_dataset(Path(data))
+        yield from (Note(note) for note in dataset.notes)
+        yield from training(run, recipe, dataset, resume=resume, workers=workers)
+
+
+def _check(run: RunFolder, data: Path, workers: int) -> None:
+    if run.path.resolve() == data.resolve():
+        raise RunError(
+            run.path,
+            found="is the data set itself",
+            allowed="user data is never written to",
+            fix="Give another --out.",
+        )
     if workers < 0:
         raise RecipeError(
             "--workers",
@@ -71,10 +89,6 @@ def train_events(
             allowed="0 reads in the training process, more are processes of their own",
             fix="Leave it out.",
         )
-    recipe = run_recipe(run, config=config, flags=flags, sets=sets, resume=resume)
-    dataset = open_dataset(Path(data))
-    yield from (Note(note) for note in dataset.notes)
-    yield from training(run, recipe, dataset, resume=resume, workers=workers)
 
 
 def run_recipe(

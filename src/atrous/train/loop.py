@@ -46,6 +46,8 @@ def training(
     options, steps = recipe.train, recipe.train.steps
     if now.facts.step == steps:
         yield Note("The run is finished; nothing is left to do.")
+        if not run.scores.exists():
+            write_scores(run, validate(now, dataset))
         yield Finished(steps, None)
         return
     loss = objective(now, dataset)

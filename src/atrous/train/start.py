@@ -11,7 +11,7 @@ import torch
 
 from atrous.classes import class_weights
 from atrous.data.dataset import DataSet
-from atrous.errors import RunError
+from atrous.errors import DataError, RunError
 from atrous.files import make_folder, remove_leftovers, write_whole
 from atrous.machine import cores
 from atrous.models.build import build_model
@@ -44,6 +44,13 @@ def start(
     """
     for split in ("train", "val"):
         dataset.split(split)
+        if not dataset.counts[split].any():
+            raise DataError(
+                dataset.root,
+                found=f"has no pixel of any class in {split}: all are ignored",
+                allowed="training and validation need labelled pixels",
+                fix="Check the masks, and what dataset.toml ignores.",
+            )
     state, note = find_state(run) if resume else (None, "")
     facts = new_facts(recipe, dataset)
     if state:
@@ -144,6 +151,11 @@ def described(now: Training, dataset: DataSet) -> Iterator[Note]:
         shown = [f"{n} {w:.2f}" for n, w in zip(dataset.classes.names, weights, strict=True)]
         more = ", …" if len(shown) > CLASSES_SHOWN else ""
         yield Note(f"Class weights: {', '.join(shown[:CLASSES_SHOWN])}{more}.")
+    unseen = [
+        n for n, c in zip(dataset.classes.names, dataset.counts["train"], strict=True) if not c
+    ]
+    if unseen:
+        yield Note(f"Without a pixel in train: {', '.join(unseen[:CLASSES_SHOWN])}.")
     yield Note(
         f"Machine: {now.model.device}, threads: {facts.threads}, torch {torch.__version__}; "
         f"seed {facts.recipe.seed}."

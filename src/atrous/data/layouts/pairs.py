@@ -4,6 +4,7 @@ A name is the path inside its folder, without suffix, with `/` between folders. 
 opened here.
 """
 
+import codecs
 import os
 import unicodedata
 from collections.abc import Callable, Iterable
@@ -167,6 +168,25 @@ def shown(names: Iterable[object], limit: int = 3) -> str:
     words = [str(name) for name in names]
     more = f" and {len(words) - limit} more" if len(words) > limit else ""
     return ", ".join(words[:limit]) + more
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file in UTF-8, or in UTF-16 with its mark, as Notepad may write it.
+
+    Raises:
+        DataError: it is neither.
+    """
+    content = path.read_bytes()
+    utf16 = content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    try:
+        return content.decode("utf-16" if utf16 else "utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(
+            path,
+            found=f"is not UTF-8 (byte {error.start} is {content[error.start]:#04x})",
+            allowed="lists are UTF-8 text",
+            fix="Save it again as UTF-8.",
+        ) from None
 
 
 def plain(text: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from atrous.data.images import is_image
-from atrous.data.layouts.pairs import SPLITS, Pair, Pool, plain, shown, split_name
+from atrous.data.layouts.pairs import SPLITS, Pair, Pool, plain, read_lines, shown, split_name
 from atrous.data.masks import is_mask
 from atrous.errors import DataError
 
@@ -34,7 +34,7 @@ def read_list(file: Path, root: Path, pool: Pool) -> tuple[tuple[Pair, ...], str
     Raises:
         DataError: a line names what is not there, or twice the same; the list is empty.
     """
-    lines = file.read_text("utf-8-sig").splitlines()
+    lines = read_lines(file)
     known = _Names(pool, root)
     pairs: dict[str, Pair] = {}
     by_path = 0

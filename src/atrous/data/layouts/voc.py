@@ -5,7 +5,7 @@ labelme writes the same folders without lists, with `class_names.txt` beside the
 
 from pathlib import Path
 
-from atrous.data.layouts.pairs import UNDIVIDED, Found, Pool, masks, pictures
+from atrous.data.layouts.pairs import UNDIVIDED, Found, Pool, masks, pictures, read_lines
 from atrous.errors import DataError
 from atrous.types import Colour
 
@@ -56,7 +56,7 @@ def _names(root: Path) -> tuple[str, ...] | None:
     file = _list_file(root)
     if file is None:
         return None
-    lines = [line.strip() for line in (root / file).read_text("utf-8-sig").splitlines()]
+    lines = [line.strip() for line in read_lines(root / file)]
     names = [line for line in lines if line and line != _IGNORED]
     twice = [name for name in names if names.count(name) > 1]
     if twice or not names:
