@@ -231,3 +231,15 @@ def test_a_split_of_nothing_but_void_is_refused(shapes, small, tmp_path, split):
 def test_the_data_set_itself_is_no_run_folder(shapes, small):
     with pytest.raises(RunError, match="is the data set itself"):
         atrous.train(shapes, out=shapes, set=small)
+
+
+def test_a_precision_chosen_by_timing_is_chosen_once(shapes, small, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "choose_precision", lambda *_: ("bf16", "Precision: bf16"))
+    out = RunFolder(tmp_path / "run")
+    sets = [*small, "train.steps=2", "train.precision=auto"]
+    stream = train_events(shapes, out=out.path, sets=sets)
+    next(event for event in stream if isinstance(event, Stepped))
+    stream.close()
+    monkeypatch.setattr(loop, "choose_precision", lambda *_: 1 / 0)
+    list(train_events(shapes, out=out.path, resume=True))
+    assert read_weights(out.state).about["precision"] == "bf16"

@@ -33,7 +33,7 @@ class Facts:
     dtype: PixelType
     dataset: str  # digest of the data set's fingerprint
     threads: int
-    precision: str
+    precision: str  # empty until it is chosen
     step: int = 0  # updates done
     best_step: int = 0
     best_miou: float = -1.0

@@ -11,7 +11,7 @@ from typing import IO, Any
 import torch
 
 from atrous.data.dataset import DataSet
-from atrous.data.loading import CACHE_BYTES, Samples, batches, first_batch
+from atrous.data.loading import CACHE_BYTES, Batch, Samples, batches, first_batch
 from atrous.data.transforms import Purpose, keyed
 from atrous.errors import RunError
 from atrous.evaluate import Evaluation, score_images, summed
@@ -26,7 +26,7 @@ from atrous.train.interrupts import interrupts
 from atrous.train.optim import average, ema_decay, learning_rate, set_rate
 from atrous.train.probe import choose_precision, seconds_per_step
 from atrous.train.start import machine, objective, prepare_folder, start
-from atrous.train.step import Objective, update
+from atrous.train.step import Objective, Update, update
 
 SAVE_SECONDS, SAVE_STEPS = 60.0, 50  # a state is written when either has passed
 SKIPS_ALLOWED = 10  # updates in a row left out because their gradient was not finite
@@ -60,44 +60,52 @@ def training(
         if recipe.train.precision != "f32" and now.facts.step == 0:
             save(run, now, log)  # a choice made by timing must not be made anew
         saved, began = Saved(now.facts.step), time.monotonic()
-        for step, parts in enumerate(stream, now.facts.step):
-            torch.manual_seed(dropout_seed(recipe.seed, step))
-            rate = learning_rate(step, options)
-            set_rate(now.optimizer, rate)
-            made = update(
-                now.model.train(),
-                now.optimizer,
-                parts,
-                loss,
-                precision=now.facts.precision,
-                clip=options.clip,
-            )
-            if made.made:
-                average(now.ema, now.model, ema_decay(step, options))
-            now.note(step=step + 1)
+        for parts in stream:
+            made, rate = advance(now, parts, loss)
+            step = now.facts.step
             skips = 0 if isfinite(made.grad_norm) else skips + 1
             if skips > SKIPS_ALLOWED:
                 raise _not_finite(step, skips)
             ended = time.monotonic()
             speed = options.batch * options.accumulate / (ended - began)
             began = ended
-            yield _logged(log, Stepped(step + 1, made, rate, speed))
+            yield _logged(log, Stepped(step, made, rate, speed))
 
-            last = step + 1 == steps
-            if last or (step + 1) % recipe.validation_steps == 0:
+            last = step == steps
+            if last or step % recipe.validation_steps == 0:
                 evaluation = validate(now, dataset)
                 best = now.keep_best(evaluation.scores.miou)
-                yield _logged(log, Validated(step + 1, evaluation, best))
+                yield _logged(log, Validated(step, evaluation, best))
                 began = time.monotonic()
             if last and evaluation:  # before the state that says that all is done
                 write_scores(run, evaluation)
-            if last or interrupted() or saved.is_due(step + 1):
+            if last or interrupted() or saved.is_due(step):
                 save(run, now, log)
-                saved = Saved(step + 1)
+                saved = Saved(step)
             if interrupted() and not last:
-                yield Stopped(step + 1, interrupted())
+                yield Stopped(step, interrupted())
                 return
     yield Finished(steps, evaluation)
+
+
+def advance(now: Training, parts: list[Batch], loss: Objective) -> tuple[Update, float]:
+    """One step: an update of the weights and of their average. Also its learning rate."""
+    recipe, step = now.facts.recipe, now.facts.step
+    torch.manual_seed(dropout_seed(recipe.seed, step))
+    rate = learning_rate(step, recipe.train)
+    set_rate(now.optimizer, rate)
+    made = update(
+        now.model.train(),
+        now.optimizer,
+        parts,
+        loss,
+        precision=now.facts.precision,
+        clip=recipe.train.clip,
+    )
+    if made.made:
+        average(now.ema, now.model, ema_decay(step, recipe.train))
+    now.note(step=step + 1)
+    return made, rate
 
 
 def probe(now: Training, dataset: DataSet, loss: Objective) -> Iterator[Event]:
@@ -107,7 +115,7 @@ def probe(now: Training, dataset: DataSet, loss: Objective) -> Iterator[Event]:
     batch = first_batch(Samples(dataset, "train"), recipe, step=facts.step)
     reading = time.monotonic() - begin
     images, masks = batch.images.to(now.model.device), batch.masks.to(now.model.device)
-    if facts.step == 0:
+    if not facts.precision:
         wanted = recipe.train.precision
         precision, reason = choose_precision(wanted, now.model, images, masks, loss)
         now.note(precision=precision)

@@ -89,7 +89,7 @@ def new_facts(recipe: Recipe, dataset: DataSet) -> Facts:
         dtype=dataset.dtype,
         dataset=dataset.fingerprint()["sha256"],
         threads=recipe.threads or cores(),
-        precision="f32",
+        precision="",
     )
 
 
