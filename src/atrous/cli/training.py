@@ -100,7 +100,7 @@ class Display:
         )
         self.bar.update(self.task, completed=event.step, description=text)
         if not event.update.made:
-            self.line(f"step {event.step}: left out, no finite gradient")
+            self.line(f"step {event.step}: left out (no finite gradient, or no labelled pixel)")
         if not self.console.is_terminal and time.monotonic() - self.spoke > PLAIN_SECONDS:
             self.spoke = time.monotonic()
             left = (
