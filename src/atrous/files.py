@@ -115,4 +115,5 @@ def _lock(handle: int) -> None:
     else:
         import fcntl
 
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Unlike flock's, this lock is not inherited by data workers, which outlive a kill.
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
