@@ -270,7 +270,7 @@ def outside_cause(error: Exception) -> str | None:
                 f"{error.name}: is not installed, but training and PyTorch models need it. "
                 "`pip install 'atrous[train]'` brings it."
             )
-        case OSError(errno=errno.ENOSPC | errno.EACCES | errno.EPERM | errno.EROFS | errno.EDQUOT):
+        case OSError(errno=errno.ENOSPC | errno.EACCES | errno.EPERM | errno.EROFS):
             return (
                 f"{error.filename or 'the disk'}: refuses ({error.strerror}), but files must be "
                 "read and written there. Make room or get permission, or choose another folder."

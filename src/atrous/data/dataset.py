@@ -18,6 +18,7 @@ from atrous.classes import Classes, label_values
 from atrous.data.images import Header, fit_image, open_picture, orientation, read_image
 from atrous.data.labels import label_space
 from atrous.data.layouts import Layout, Pair, find_layout
+from atrous.data.layouts.pairs import relative
 from atrous.data.masks import read_mask
 from atrous.errors import DataError, ImageError
 from atrous.machine import cores
@@ -95,8 +96,8 @@ class DataSet:
     def _entry(self, file: FileRecord) -> dict[str, Any]:
         return {
             "name": file.pair.name,
-            "image": _relative(file.pair.image, self.root),
-            "mask": _relative(file.pair.mask, self.root),
+            "image": relative(file.pair.image, self.root),
+            "mask": relative(file.pair.mask, self.root),
             "size": list(file.header.size),
             "image_bytes": file.image_bytes,
             "image_sha256": file.image_sha256,
@@ -249,7 +250,3 @@ def _picture_notes(files: tuple[FileRecord, ...], bands: int, dtype: str) -> lis
         grey = sum(f.header.dtype == "uint16" for f in files)
         notes.append(f"{grey} of {len(files)} pictures have 16 bits: all are read so.")
     return notes
-
-
-def _relative(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()

@@ -189,6 +189,11 @@ def read_lines(path: Path) -> list[str]:
         ) from None
 
 
+def relative(path: Path, root: Path) -> str:
+    """`path` below `root` with forward slashes; as it is where it lies elsewhere."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+
+
 def plain(text: str) -> str:
     """One spelling of a name for look-ups: accents composed, as macOS does not write them."""
     return unicodedata.normalize("NFC", text)

@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from atrous.data.images import is_image
-from atrous.data.layouts.pairs import SPLITS, Pair, Pool, plain, read_lines, shown, split_name
+from atrous.data.layouts.pairs import (
+    SPLITS,
+    Pair,
+    Pool,
+    plain,
+    read_lines,
+    relative,
+    shown,
+    split_name,
+)
 from atrous.data.masks import is_mask
 from atrous.errors import DataError
 
@@ -122,7 +131,7 @@ class _Names:
         self.last: dict[str, list[str]] = {}
         for name in pool.images:
             self.last.setdefault(name.rsplit("/", 1)[-1], []).append(name)
-        self.paths = {plain(_relative(p, root)): name for name, p in pool.images.items()}
+        self.paths = {plain(relative(p, root)): name for name, p in pool.images.items()}
 
     def name(self, line: str) -> str | None:
         line = plain(line.replace("\\", "/").removeprefix("./"))
@@ -149,7 +158,7 @@ def _two_paths(line: str, known: _Names) -> Pair | None:
         image = _existing(line[: space.start()], known.root)
         mask = _existing(line[space.end() :], known.root)
         if image and mask:
-            path = plain(_relative(image, known.root))
+            path = plain(relative(image, known.root))
             return Pair(known.paths.get(path) or str(Path(path).with_suffix("")), image, mask)
     return None
 
@@ -175,10 +184,6 @@ def _missing(where: str, line: str, known: _Names) -> Pair:
         allowed=f"a line is a name ({some}), or a picture's and a mask's path",
         fix="Correct the line, or add the file.",
     )
-
-
-def _relative(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
 
 
 def count_unlisted(pool: Pool, listed: Mapping[str, tuple[Pair, ...]]) -> int:

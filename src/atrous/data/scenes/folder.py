@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from atrous.data.scenes.legend import COLOURS, NAMES, VOID, VOID_COLOUR
+from atrous.classes import Classes, to_hex
+from atrous.data.masks import write_mask
+from atrous.data.scenes.legend import COLOURS, NAMES, VOID
 from atrous.data.scenes.scene import scene
 from atrous.errors import DataError
 from atrous.files import TEMPORARY
 
+CLASSES = Classes(NAMES, COLOURS)
 VAL_START = 1 << 32  # index of the first val scene; no train set reaches it
 
 
@@ -59,18 +62,10 @@ def write_scenes(
 def _write(folder: Path, number: int, image: np.ndarray, mask: np.ndarray) -> None:
     name = f"{number:04}.png"
     Image.fromarray(image).save(folder / "images" / name, compress_level=1)
-    _with_palette(mask).save(folder / "masks" / name)
-
-
-def _with_palette(mask: np.ndarray) -> Image.Image:
-    palette = np.zeros((256, 3), np.uint8)
-    palette[: len(COLOURS)], palette[VOID] = COLOURS, VOID_COLOUR
-    picture = Image.fromarray(mask)
-    picture.putpalette(palette.tobytes())
-    return picture
+    write_mask(folder / "masks" / name, mask, CLASSES)
 
 
 def _description() -> str:
     names = ", ".join(f'"{name}"' for name in NAMES)
-    colours = ", ".join(f'"#{red:02x}{green:02x}{blue:02x}"' for red, green, blue in COLOURS)
+    colours = ", ".join(f'"{to_hex(colour)}"' for colour in COLOURS)
     return f"classes = [{names}]\ncolours = [{colours}]\nignore_index = {VOID}\n"

@@ -16,4 +16,3 @@ COLOURS: tuple[tuple[int, int, int], ...] = (
     (222, 44, 62),
     (244, 202, 46),
 )
-VOID_COLOUR = (236, 236, 228)
