@@ -42,7 +42,7 @@ clean:
 $(ready): pyproject.toml | $(VENV)/bin/python
 	$(pip) install --quiet --upgrade 'pip>=25.1'
 	$(if $(TORCH_INDEX),$(pip) install --index-url $(TORCH_INDEX) torch torchvision)
-	$(pip) install --editable '.[all]' --group dev
+	$(pip) install --editable '.[all]' --group dev --group parity
 	@touch $@
 
 $(VENV)/bin/python:

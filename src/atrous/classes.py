@@ -1,21 +1,25 @@
 """The label space: which classes there are, their colours, what is ignored, how raw labels map.
 
 Nobody else knows label numbers. On disk any value may mean "ignore"; inside, ignore is
-255 in uint8 masks and 65535 in uint16 masks.
+255 in uint8 masks and 65535 in uint16 masks of class indices, and the bit after those of the
+classes in multilabel masks.
 """
 
 import colorsys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, assert_never
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
 from atrous.errors import MaskError
-from atrous.types import Colour, Mask, RawMask
+from atrous.types import Colour, Mask, RawMask, Task
 
 IGNORE = "ignore"
+Weighting = Literal["none", "power", "median_frequency", "enet", "effective_number"]
+ENET_OFFSET = 1.02  # c in sec. 5.2 of the ENet paper: no weight exceeds 1 / ln(c), about 50
+MOST_LABELS = 62  # classes of a multilabel mask: bits of an int64, without its sign and ignore
 
 # Distinct under the common colour deficiencies; Petroff 2021 (arXiv 2107.02270), ten colours.
 PETROFF = "#3f90da #ffa90e #bd1f01 #94a4a2 #832db6 #a96b59 #e76300 #b9ac70 #717581 #92dadd".split()
@@ -28,6 +32,10 @@ class Classes:
     `names[i]` and `colours[i]` belong to class index i. `remap` turns a raw label value on
     disk into a class index or `"ignore"`; a raw value without an entry stands for itself.
 
+    A binary label space has two classes, the background first, and masks as multiclass has.
+    A multilabel mask holds bits: bit k says that class k is there, `ignore_index` that nothing
+    is known of any class.
+
     Example:
         >>> street = Classes(("sky", "road"), remap={11: "ignore"})
         >>> street.encode(np.uint8([[0, 1, 11]]), where="a.png")
@@ -37,6 +45,7 @@ class Classes:
     names: tuple[str, ...]
     colours: tuple[Colour, ...] = ()
     remap: Mapping[int, int | str] = field(default_factory=dict)
+    task: Task = "multiclass"
 
     def __post_init__(self) -> None:
         if not self.colours:
@@ -46,24 +55,41 @@ class Classes:
         return len(self.names)
 
     @property
-    def ignore_index(self) -> int:
-        """The value that means "ignore" in masks in memory: 255, or 65535 beyond 255 classes."""
-        return 255 if len(self) <= 255 else 65535
+    def num_logits(self) -> int:
+        """Logits of a network for these classes: one each, but one in all for binary."""
+        return 1 if self.task == "binary" else len(self)
 
     @property
-    def dtype(self) -> type[np.uint8] | type[np.uint16]:
+    def ignore_index(self) -> int:
+        """The value that means "ignore" in masks in memory.
+
+        255, or 65535 beyond 255 classes; in multilabel masks the bit after the last class.
+        """
+        return 1 << len(self) if self.task == "multilabel" else self._ignored_label
+
+    @property
+    def dtype(self) -> type[np.uint8] | type[np.uint16] | type[np.int64]:
         """The type of masks in memory."""
-        return np.uint8 if len(self) <= 255 else np.uint16
+        if self.ignore_index <= 255:
+            return np.uint8
+        return np.uint16 if self.ignore_index <= 65535 else np.int64
+
+    @property
+    def _ignored_label(self) -> int:
+        """The label on disk that means "ignore" where nothing else is said."""
+        return 255 if len(self) <= 255 else 65535
 
     def index_of(self, raw: int) -> int | None:
         """Class index (or `ignore_index`) of a raw label value; None if it is outside."""
         target = self.remap.get(raw, raw)
-        if target == IGNORE or (raw == self.ignore_index and raw not in self.remap):
+        if target == IGNORE or (raw == self._ignored_label and raw not in self.remap):
             return self.ignore_index
         return int(target) if 0 <= int(target) < len(self) else None
 
     def encode(self, raw: RawMask, *, where: object) -> Mask:
-        """Class indices of a raw mask; `where` names the file if a label is outside.
+        """The mask in memory of a raw mask; `where` names the file if a label is outside.
+
+        Class indices; for multilabel the bit of the one class that each pixel has.
 
         Raises:
             MaskError: a value is outside the label space; names value, pixel, classes allowed.
@@ -72,6 +98,8 @@ class Classes:
         indices = [self.index_of(value) for value in values]
         if None in indices:
             raise self.outside(raw, values[indices.index(None)], where)
+        if self.task == "multilabel":
+            indices = [i if i == self.ignore_index else 1 << int(i or 0) for i in indices]
         targets = np.array(indices, self.dtype)
         if raw.dtype.itemsize > 2:
             return targets[np.searchsorted(values, raw)]
@@ -82,7 +110,9 @@ class Classes:
     def outside(self, raw: RawMask, value: int, where: object) -> MaskError:
         """The error for a label outside the label space, with its first pixel."""
         y, x = np.argwhere(raw == value)[0]
-        ignored = [str(k) for k, v in self.remap.items() if v == IGNORE] or [str(self.ignore_index)]
+        ignored = [str(k) for k, v in self.remap.items() if v == IGNORE] or [
+            str(self._ignored_label)
+        ]
         mapped = [str(k) for k, v in self.remap.items() if v != IGNORE]
         also = f", maps {', '.join(mapped)}" if mapped else ""
         return MaskError(
@@ -99,6 +129,7 @@ class Classes:
             "names": list(self.names),
             "colours": [to_hex(colour) for colour in self.colours],
             "remap": {str(raw): target for raw, target in sorted(self.remap.items())},
+            "task": self.task,
         }
 
     @classmethod
@@ -108,6 +139,7 @@ class Classes:
             names=tuple(data["names"]),
             colours=tuple(from_hex(colour) for colour in data["colours"]),
             remap={int(raw): target for raw, target in data["remap"].items()},
+            task=data.get("task", "multiclass"),
         )
 
 
@@ -124,20 +156,47 @@ def label_values(raw: RawMask) -> list[int]:
     return [int(v) + low for v in np.flatnonzero(np.bincount(raw.ravel().astype(np.int64) - low))]
 
 
-def class_weights(counts: Int64[np.ndarray, " K"], exponent: float) -> Float64[np.ndarray, " K"]:
-    """Loss weight of each class, `(1 / frequency) ** exponent`.
+def class_weights(
+    counts: Int64[np.ndarray, " K"],
+    kind: Weighting,
+    *,
+    power: float,
+    beta: float,
+    around: Int64[np.ndarray, " K"] | None = None,
+) -> Float64[np.ndarray, " K"]:
+    """Loss weight of each class from its pixels, scaled so that their mean over pixels is 1.
 
-    Scaled so that the mean over the counted pixels is 1: the loss keeps its scale. A class
-    without pixels gets weight 1; exponent 0 gives ones.
+    So the loss keeps its scale. A class without pixels gets weight 1. With f, a class's share of
+    the pixels, and n, its pixels, the weights are proportional to
+
+    - `power`: `(1 / f) ** power`; 0 gives ones;
+    - `median_frequency`: 1 / f, where f is the share in the pictures that hold the class, whose
+      labelled pixels are `around` (Eigen & Fergus 2015; SegNet, Badrinarayanan et al. 2017);
+      their median is a mere factor. Without `around`, f is the share in all pictures;
+    - `enet`: `1 / ln(1.02 + f)` (Paszke et al. 2016, sec. 5.2);
+    - `effective_number`: `1 / (1 - beta ** n)` (Cui et al. 2019, sec. 3); classes of far more
+      than `1 / (1 - beta)` pixels weigh alike.
 
     Example:
-        >>> class_weights(np.array([900, 100]), 0.5).round(2)
+        >>> class_weights(np.array([900, 100]), "power", power=0.5, beta=0.0).round(2)
         array([0.83, 2.5 ])
     """
     weights, present = np.ones(len(counts)), counts > 0
-    if present.any():
-        frequency = counts[present] / counts.sum()
-        weights[present] = frequency**-exponent / (frequency ** (1 - exponent)).sum()
+    if kind == "none" or not present.any():
+        return weights
+    frequency = counts[present] / counts.sum()
+    match kind:
+        case "power":
+            raw = frequency**-power
+        case "median_frequency":
+            raw = 1 / frequency if around is None else around[present] / counts[present]
+        case "enet":
+            raw = 1 / np.log(ENET_OFFSET + frequency)
+        case "effective_number":
+            raw = 1 / (1 - beta ** counts[present])
+        case _:
+            assert_never(kind)
+    weights[present] = raw / (frequency * raw).sum()
     return weights
 
 

@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from atrous.classes import Classes
 from atrous.errors import RunError, WeightsError
 from atrous.files import TEMPORARY
+from atrous.recipe import Recipe
+from atrous.types import PixelType
 from atrous.weights import Weights, read_weights
 
 WHICH = ("last", "best")
@@ -60,6 +64,20 @@ class RunFolder:
     def is_run(self) -> bool:
         """Whether this folder holds a run, finished or begun."""
         return self.recipe.is_file()
+
+
+def model_facts(
+    recipe: Recipe, classes: Classes, *, dtype: PixelType, parameters: int, averaged: bool
+) -> dict[str, Any]:
+    """What a weights file says of a model, but for which weights of which step they are."""
+    return {
+        "kind": "model",
+        "ema": averaged,
+        "recipe": recipe.model_dump(),
+        "classes": classes.to_dict(),
+        "dtype": dtype,
+        "parameters": parameters,
+    }
 
 
 def read_model(path: Path) -> Weights:

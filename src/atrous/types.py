@@ -1,6 +1,7 @@
 """Names and shapes of the arrays that walk down the stair.
 
-Letters: `B` batch, `K` classes, `C` bands, `H W` picture, `h w` grid.
+Letters: `B` batch, `K` classes, `C` bands, `H W` picture, `h w` grid. Of the grid logits of a
+binary model `K` is 1, though its classes are two.
 """
 
 from typing import Literal, NamedTuple
@@ -11,9 +12,13 @@ from jaxtyping import Float32, Int64, Shaped, UInt8, UInt16
 Image = UInt8[np.ndarray, "H W C"] | UInt16[np.ndarray, "H W C"]
 Images = UInt8[np.ndarray, "B H W C"] | UInt16[np.ndarray, "B H W C"]
 RawMask = Shaped[np.ndarray, "H W"]  # label values as they lie on disk
-Mask = UInt8[np.ndarray, "H W"] | UInt16[np.ndarray, "H W"]  # class indices and ignore
+# Class indices and ignore; of a multilabel label space bits, bit k for class k, and ignore.
+Mask = UInt8[np.ndarray, "H W"] | UInt16[np.ndarray, "H W"] | Int64[np.ndarray, "H W"]
 GridLogits = Float32[np.ndarray, "K h w"]
 Confusion = Int64[np.ndarray, "K K"]  # row: true class, column: predicted class
+# Of multilabel, for each class [[TN, FP], [FN, TP]]; row: truly there, column: predicted there.
+MultilabelConfusion = Int64[np.ndarray, "K 2 2"]
+Task = Literal["multiclass", "binary", "multilabel"]  # one class a pixel; one of two; any of K
 PixelType = Literal["uint8", "uint16"]  # of a data set's pictures, and so of its models
 Size = tuple[int, int]  # (height, width) in pixels
 Colour = tuple[int, int, int]  # red, green, blue, 0-255

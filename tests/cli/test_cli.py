@@ -77,10 +77,6 @@ def test_a_broken_picture_makes_exit_code_1(cli, run, shapes, tmp_path):
 
 
 def test_models_and_recipe_are_shown(cli, run):
-    assert {"deeplabv3plus", "fcn8s"} <= {
-        row["name"] for row in json.loads(cli("models", "--json")[1])
-    }
-    assert "deeplabv3plus" in cli("models")[1]
     assert "steps = 7 " in cli("recipe", "show", "--set", "train.steps=7")[1]
     assert "crop = 64 " in cli("recipe", "show", run)[1]
     assert json.loads(cli("recipe", "show", "--json")[1])["seed"] == 0
@@ -92,6 +88,8 @@ WRONG = [
     (["train", "DATA", "--out", "OUT", "--model", "fcn9s"], "fcn9s"),
     (["train", "DATA", "--out", "OUT", "--encoder", "resnet51"], "Did you mean"),
     (["train", "DATA", "--out", "OUT", "--stepz", "1"], "--stepz"),
+    (["models", "fcn9s"], "fcn9s"),
+    (["models", "--size", "big"], "HEIGHT,WIDTH"),
     (["train", "DATA", "--out", "OUT", "--steps", "many"], "many"),
     (["train", "DATA", "--out", "RUN"], "holds a run already"),
     (["evaluate", "RUN", "DATA", "--split", "test"], "has no split 'test'"),
@@ -174,3 +172,23 @@ def test_progress_shows_loss_speed_and_score(shapes, small, tmp_path, monkeypatc
         assert word in page.getvalue()
     assert ("0 s left" in page.getvalue()) != terminal
     assert ("\x1b[" in page.getvalue()) == terminal
+
+
+def test_a_network_says_what_it_sees(cli, run):
+    rows = dict(cli_rows(cli("models", "deeplabv3plus", "--size", "360,480")[1]))
+    assert rows["output stride"].startswith("16 pixels")
+    assert rows["whole picture"] == "seen by head.aspp.branches.4"
+    out = cli("models", "deeplabv3", "--set", "model.aspp_rates=[12,24,36]", "--size", "360,480")[1]
+    assert "rate 36 on 23 x 30 cells: 11 % of the 3x3's taps lie inside: a 1x1 convolution" in out
+    assert "rate 6 on 4 x 4 cells" in cli("info", run)[1]  # at the training crop, 64
+
+
+def cli_rows(text):
+    return [map(str.strip, line.split("  ", 1)) for line in text.splitlines()]
+
+
+def test_the_list_of_models_tells_their_costs(cli):
+    listed = {row["name"]: row for row in json.loads(cli("models", "--json")[1])}
+    assert listed["fcn32s"]["receptive_field"] == 404  # VGG16 to fc7, as is widely known
+    assert listed["fcn8s"]["encoder"] == "vgg16" and 134e6 < listed["fcn8s"]["parameters"] < 135e6
+    assert listed["fcn_basic"]["encoder"] == "its own"

@@ -220,7 +220,7 @@ def test_dataset_toml_names_its_lists(tmp_path: Path):
         ('classes = ["a", "b"]\ncolours = ["#000000"]', ["1 for 2 classes"]),
         ('classes = ["a", "b"]\ncolours = ["#00", "red"]', ["'#00'"]),
         ("ignore_index = [0, 1]", ["[0, 1]"]),
-        ('task = "multilabel"', ["'multilabel'", "multiclass"]),
+        ('task = "multilable"', ["'multilable'", "did you mean 'multilabel'", "binary"]),
         ('classes = ["sky", "road"]\n[remap]\n7 = "raod"', ["'raod'", "did you mean 'road'"]),
         ('classes = ["sky", "road"]\n[remap]\n7 = 2', ["7 = 2", "sky, road"]),
         ("[remap]\nseven = 1", ["'seven'"]),

@@ -3,7 +3,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from atrous.kernels.counts import confusion_counts, confusion_counts_reference
+from atrous.kernels.counts import (
+    confusion_counts,
+    confusion_counts_reference,
+    multilabel_counts,
+    multilabel_counts_reference,
+)
 
 
 def counts_of(pred, mask, parallel=True):
@@ -46,3 +51,41 @@ def test_uint16_masks_count_too():
     pred, mask = np.array([[299, 3]], np.uint16), np.array([[299, 65535]], np.uint16)
     counts = confusion_counts(pred, mask, num_classes=300, ignore_index=65535)
     assert counts[299, 299] == counts.sum() == 1
+
+
+def bits_of(pred, mask, parallel=True):
+    return multilabel_counts(pred, mask, num_classes=3, ignore_index=8, parallel=parallel)
+
+
+@st.composite
+def pairs_of_bits(draw):
+    """Masks of three classes that overlap, with void; runs, as real masks have them."""
+    shape = (draw(st.integers(1, 12)), draw(st.integers(6, 12)))
+    pred = draw(arrays(np.uint8, shape, elements=st.integers(0, 7)))
+    mask = draw(arrays(np.uint8, shape, elements=st.integers(0, 8)))
+    repeat = draw(st.integers(1, 4))
+    return np.repeat(pred, repeat, 1), np.repeat(mask, repeat, 1)
+
+
+@given(pairs_of_bits())
+def test_the_kernel_counts_bits_as_numpy_does(pair):
+    expected = multilabel_counts_reference(*pair, num_classes=3, ignore_index=8)
+    assert np.array_equal(bits_of(*pair, parallel=False), expected)
+    assert np.array_equal(bits_of(*pair, parallel=True), expected)
+
+
+@given(pairs_of_bits())
+def test_each_class_of_several_counts_as_if_it_were_alone(pair):
+    pred, mask = pair
+    for k, counts in enumerate(bits_of(*pair)):
+        alone = np.where(mask == 8, 255, mask >> k & 1).astype(np.uint8)
+        expected = confusion_counts(pred >> k & 1, alone, num_classes=2, ignore_index=255)
+        assert np.array_equal(counts, expected)
+
+
+def test_the_highest_bits_count_too():
+    void, most = 1 << 62, (1 << 62) - 1
+    pred, mask = np.array([[most, most, 0]]), np.array([[1 << 61, void, 0]])
+    counts = multilabel_counts(pred, mask, num_classes=62, ignore_index=void)
+    assert counts[61].tolist() == [[1, 0], [0, 1]]
+    assert (counts[:61] == [[1, 1], [0, 0]]).all()

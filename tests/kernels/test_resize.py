@@ -4,7 +4,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atrous.kernels.resize import argmax_at_pixels, argmax_at_pixels_reference
+from atrous.kernels.resize import (
+    argmax_at_pixels,
+    argmax_at_pixels_reference,
+    threshold_at_pixels,
+    threshold_at_pixels_reference,
+)
 from atrous.losses import at_pixels
 from atrous.types import Grid
 
@@ -77,3 +82,31 @@ def test_the_mask_has_the_type_asked_for(dtype):
     )
     assert mask.dtype == dtype
     assert mask.tolist() == [[0, 1, 2]]
+
+
+@given(cases())
+def test_the_threshold_kernel_is_resize_then_comparison(case):
+    logits, grid, size = case
+    dtype = np.uint8 if len(logits) < 8 else np.int64
+    serial = threshold_at_pixels(logits, grid=grid, size=size, dtype=dtype, parallel=False)
+    parallel = threshold_at_pixels(logits, grid=grid, size=size, dtype=dtype, parallel=True)
+    assert serial.dtype == dtype and np.array_equal(serial, parallel)
+    assert np.array_equal(
+        serial, threshold_at_pixels_reference(logits, grid=grid, size=size, dtype=dtype)
+    )
+
+
+@given(cases())
+def test_one_logit_decides_as_two_whose_other_is_zero(case):
+    """The binary task is the multiclass one with the background's logit held at 0."""
+    logits, grid, size = case
+    one, two = logits[:1], np.stack([np.zeros_like(logits[0]), logits[0]])
+    binary = threshold_at_pixels(one, grid=grid, size=size)
+    assert np.array_equal(binary, argmax_at_pixels(two, grid=grid, size=size))
+
+
+def test_zero_and_nan_are_not_above_zero_and_62_classes_fit():
+    logits = np.zeros((62, 1, 1), np.float32)
+    logits[0], logits[1], logits[61] = np.nan, 1e-9, 1
+    mask = threshold_at_pixels(logits, grid=Grid(2), size=(2, 2), dtype=np.int64)
+    assert (mask == (1 << 61) + 2).all()

@@ -61,3 +61,29 @@ def test_masks_written_inside_the_folder_of_pictures_are_not_predicted(pictures)
 def test_a_glob_through_folders_finds_each_picture_once(pictures, tmp_path):
     (pictures / "b" / "a.jpg").unlink()
     assert len(plan([f"{pictures}/**"], tmp_path)) == 3
+
+
+def test_planes_of_a_mask_lie_in_a_folder_of_its_name(pictures, tmp_path):
+    jobs = plan([pictures], tmp_path / "out", planes=("sky", "road"))
+    job = next(job for job in jobs if job.image == pictures / "b" / "c d.PNG")
+    folder = tmp_path / "out" / "b" / "c d"
+    assert (job.mask, job.planes) == (folder, (folder / "sky.png", folder / "road.png"))
+    assert job.overlay == tmp_path / "out" / "overlay" / "b" / "c d.jpg"
+
+
+def test_planes_that_collide_stop_before_the_first_write(pictures, tmp_path):
+    (pictures / "a").mkdir()
+    (pictures / "a" / "sky.png.jpg").touch()  # its folder would be the file of a plane
+    with pytest.raises(RunError, match=r"sky\.png: would be the mask of both"):
+        plan([pictures], tmp_path / "out", planes=("sky",))
+    (pictures / "a" / "sky.png.jpg").rename(pictures / "a.png")
+    with pytest.raises(RunError, match="would be the mask of both"):
+        plan([pictures], tmp_path / "out", planes=("sky",))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_plane_is_never_written_over_a_picture(pictures):
+    (pictures / "a").mkdir()
+    (pictures / "a" / "sky.png").touch()
+    with pytest.raises(RunError, match=r"sky\.png: is one of the pictures to predict"):
+        plan([pictures], pictures, planes=("sky",))

@@ -19,8 +19,10 @@ from PIL import Image as pil
 import atrous.report as report_module
 from atrous.classes import Classes, from_hex
 from atrous.errors import DataError, RunError
-from atrous.evaluate import summed
-from atrous.metrics.scores import Scores
+from atrous.evaluate import Counted, summed
+from atrous.kernels.borders import border_counts
+from atrous.metrics.boundary import BoundaryScores
+from atrous.metrics.scores import Scores, scored
 from atrous.predict.predictor import Prediction
 from atrous.recipe import Recipe, to_toml
 from atrous.report import charts, contents, gallery, page, pictures, tables
@@ -58,12 +60,20 @@ def scores_of(name: str) -> Scores:
     return Scores(CLASSES.names, np.bincount(cells, minlength=9).reshape(3, 3))
 
 
+def borders_of(name: str) -> BoundaryScores:
+    counts = border_counts(
+        prediction(name), truth(name), num_classes=3, ignore_index=255, distance=1
+    )
+    return BoundaryScores(CLASSES.names, counts)
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     """A finished run whose data set is gone."""
     folder = tmp_path / "run"
     folder.mkdir()
-    evaluation = summed("val", CLASSES, ((name, scores_of(name)) for name in NAMES))
+    images = (Counted(name, scores_of(name), borders_of(name)) for name in NAMES)
+    evaluation = summed("val", CLASSES, images)
     known = {"root": str(tmp_path / "gone"), "classes": CLASSES.to_dict(), "splits": {"val": 6}}
     lines = [{"step": s, "loss": 3 / s, "lr": 1e-3 / s, "images_per_s": 4.0} for s in range(1, 50)]
     values = [{"step": s, "val": {"mIoU": s / 60, "IoU": [0.5, None, 0.1]}} for s in (20, 40)]
@@ -133,7 +143,10 @@ def test_the_numbers_are_those_of_the_scores(run: Path):
     assert [float(a["data-miou"]) for _, a in seen.elements if "data-miou" in a] == [scores["mIoU"]]
     ious = [float(a["data-iou"]) for _, a in seen.elements if "data-iou" in a]
     assert ious == [row["IoU"] for row in scores["classes"]]
-    for number in [scores["mIoU"], scores["pixel_accuracy"], scores["mIoU_per_image"], *ious]:
+    borders = [row["boundary_IoU"] for row in scores["classes"]]
+    assert min(borders) > 0
+    whole = ("mIoU", "pixel_accuracy", "mIoU_per_image", "boundary_mIoU")
+    for number in [*map(scores.get, whole), *ious, *borders]:
         assert f"{number:.3f}" in seen.text
     titles = [a["title"] for tag, a in seen.elements if tag == "td" and "px" in a.get("title", "")]
     assert [int(re.findall(r": ([\d,]+) px", t)[0].replace(",", "")) for t in titles] == [
@@ -313,6 +326,17 @@ def test_the_module_is_called_like_the_function(run: Path):
     assert report_module(run) == run / "report.html"  # pyright: ignore[reportCallIssue]
 
 
+def test_scores_of_before_borders_were_counted_still_give_a_page(run: Path):
+    assert "Boundary IoU" in Elements(page.page(contents.read_contents(run))).text
+    scores = json.loads((run / "scores.json").read_text(encoding="utf-8"))
+    for values in (scores, scores["definitions"], *scores["classes"]):
+        for key in [key for key in values if key.startswith("boundary")]:
+            del values[key]
+    (run / "scores.json").write_text(json.dumps(scores), encoding="utf-8")
+    html = page.page(contents.read_contents(run))
+    assert "Boundary IoU" not in html and f"{scores['mIoU']:.3f}" in Elements(html).text
+
+
 def test_a_run_without_scores_is_refused(run: Path):
     (run / "scores.json").unlink()
     with pytest.raises(RunError, match=r"no scores\.json yet, but .* --resume") as caught:
@@ -370,6 +394,38 @@ def test_a_run_without_any_truth_gives_a_page():
     empty = Scores(names, np.zeros((2, 2), np.int64)).to_dict()
     made = contents.Contents("run", empty, Classes(names))
     assert "–" in Elements(page.page(made)).text
+
+
+OVERLAPPING = Classes(("road", "wet"), ((200, 0, 0), (0, 100, 0)), task="multilabel")
+
+
+def test_where_classes_overlap_none_is_taken_for_another(run: Path):
+    """No confusion matrix; pixels are wrong where any of their classes is."""
+    mask, pred = np.array([[0, 1, 3, 4]], np.uint8), np.array([[0, 3, 3, 1]], np.uint8)
+    scores = scored(pred, mask, OVERLAPPING)
+    made = contents.Contents("run", scores.to_dict(), OVERLAPPING)
+    sample = Sample(np.zeros((1, 4, 3), np.uint8), mask, "a")
+    row = {"name": "a", "mIoU": scores.miou}
+    made = gallery.shown(made, [row], [], read=lambda _: sample, predict=lambda _: pred)
+    assert (made.worst[0].wrong, made.worst[0].mistake, made.note) == (1 / 3, None, "")
+    html = page.page(made)
+    assert 'class="confusion' not in html and "taken for" not in html
+    assert "several at once" in html and "33.3 % of its pixels wrong" in html
+    assert made.worst[0].layers.truth != made.worst[0].layers.prediction
+    seen = decoded(made.worst[0].layers.truth)
+    assert seen[0, :, 3].tolist() == [0, 255, 255, 0]
+    assert seen[0, 2, :3].tolist() == [100, 50, 0]
+
+
+def test_scores_alone_say_that_classes_overlap(run: Path):
+    names = list(OVERLAPPING.names)
+    scores = scored(
+        np.array([[0, 3]], np.uint8), np.array([[1, 3]], np.uint8), OVERLAPPING
+    ).to_dict()
+    (run / "scores.json").write_text(json.dumps(scores), encoding="utf-8")
+    (run / "dataset.json").unlink()
+    found = contents.read_contents(run)
+    assert (found.classes.task, list(found.classes.names)) == ("multilabel", names)
 
 
 def test_comments_of_the_recipe_are_shown_and_escaped():

@@ -5,10 +5,11 @@ import torch
 from atrous.models.build import build
 from atrous.models.deeplab import DeepLabV3PlusHead
 from atrous.models.fcn import FcnHead
+from atrous.recipe import Loss
 from atrous.train.probe import bf16_verdict, choose_precision, seconds_per_step, wrong_gradient
 from atrous.train.step import Objective
 
-LOSS = Objective(255, None)
+LOSS = Objective(Loss(), "multiclass", 255)
 
 
 class GarbageInBf16(torch.autograd.Function):

@@ -1,6 +1,7 @@
 """`kill -9` at any moment, then `--resume`: the bytes of the run that was never killed."""
 
 import contextlib
+import copy
 import os
 import shutil
 import signal
@@ -11,10 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from atrous.classes import Classes
+from atrous.models.build import build
+from atrous.recipe import make_recipe
 from atrous.runs import RunFolder
 from atrous.train import loop, train_events
+from atrous.train.checkpoint import Facts, Training, find_state, restore, save
 from atrous.train.events import Stepped
+from atrous.train.optim import build_optimizer
 from atrous.weights import read_weights
 
 STEPS = 16
@@ -69,6 +76,38 @@ def test_a_run_killed_five_times_ends_in_the_bytes_of_the_straight_run(shapes, s
     lines = [line for line in b.log.read_text().splitlines() if '"loss"' in line]
     assert len(lines) == STEPS  # no step is missing or logged twice
     assert not list(killed.glob(".atrous-*"))
+
+
+def begun(optimizer):
+    """A training at step 0, of a network small enough for a moment."""
+    recipe = make_recipe(sets=[f"train.optimizer={optimizer}"])
+    model = build("fcn_basic", num_classes=2)
+    facts = Facts(recipe, Classes(("a", "b")), "uint8", dataset="", threads=1, precision="f32")
+    return Training(model, copy.deepcopy(model), build_optimizer(model, recipe.train), {}, facts)
+
+
+def go_on(training, steps):
+    """Steps along gradients that depend on the step alone."""
+    for step in steps:
+        random = torch.Generator().manual_seed(step)
+        for parameter in training.model.parameters():
+            parameter.grad = torch.randn(parameter.shape, generator=random)
+        training.optimizer.step()
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd", "rmsprop"])
+def test_a_restored_optimiser_goes_on_as_the_one_that_never_stopped(optimizer, tmp_path):
+    run, straight, resumed = RunFolder(tmp_path), begun(optimizer), begun(optimizer)
+    go_on(straight, [1, 2])
+    with open(run.log, "wb") as log:
+        save(run, straight, log)
+    state, _ = find_state(run)
+    assert state is not None
+    restore(resumed, state)
+    for training in (straight, resumed):
+        go_on(training, [3, 4])
+    pairs = zip(straight.model.parameters(), resumed.model.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
 
 
 class Killed(BaseException):

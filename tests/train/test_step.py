@@ -1,17 +1,20 @@
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from atrous.data.loading import Batch
 from atrous.errors import RunError
 from atrous.models.build import build
-from atrous.recipe import Train
+from atrous.recipe import Loss, Train
 from atrous.train.optim import build_optimizer
-from atrous.train.step import Objective, update
+from atrous.train.step import Objective, forward_backward, update
+from atrous.types import Grid
 
-LOSS = Objective(255, None)
+LOSS = Objective(Loss(), "multiclass", 255)
 
 
 def batch(count, seed=0):
@@ -49,6 +52,35 @@ def test_parts_make_the_update_of_the_whole_though_valid_pixels_differ():
     assert one.loss == pytest.approx(two.loss, rel=1e-5)
     for name, tensor in together.items():
         torch.testing.assert_close(tensor, apart[name], rtol=1e-4, atol=1e-6)
+
+
+class TwoHeads:
+    """A stand-in for a Segmenter with an auxiliary head."""
+
+    def __init__(self):
+        random = torch.Generator().manual_seed(0)
+        self.main, self.aux = (torch.randn(2, 2, 64, 64, generator=random) for _ in range(2))
+
+    def supervised(self, images):
+        return [
+            (self.main.requires_grad_(), Grid(1), 1.0),
+            (self.aux.requires_grad_(), Grid(1), 0.4),
+        ]
+
+
+def test_an_auxiliary_head_adds_its_share_of_the_loss_and_no_pixels():
+    net: Any = TwoHeads()
+    total, valid = forward_backward(net, *batch(2)[:2], LOSS, "f32")
+    masks = batch(2).masks.long()
+    parts = [
+        F.cross_entropy(logits.detach(), masks, ignore_index=255, reduction="sum")
+        for logits in (net.main, net.aux)
+    ]
+    torch.testing.assert_close(total, parts[0] + 0.4 * parts[1])
+    assert int(valid) == int((masks != 255).sum())
+    alone = net.aux.detach().clone().requires_grad_()
+    F.cross_entropy(alone, masks, ignore_index=255, reduction="sum").backward()
+    torch.testing.assert_close(net.aux.grad, 0.4 * alone.grad)
 
 
 def test_a_gradient_beyond_the_limit_is_cut_to_it():

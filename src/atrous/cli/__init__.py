@@ -37,6 +37,9 @@ Sets = Annotated[
 ]
 Config = Annotated[Path | None, Parameter(help="A recipe to start from (TOML).")]
 Json = Annotated[bool, Parameter(name="--json", help="Answer as JSON on stdout.", negative=())]
+PictureSize = Annotated[
+    str | None, Parameter(help="Of the picture that costs are told of: HEIGHT,WIDTH.")
+]
 Flag = Parameter(negative=())
 
 
@@ -126,6 +129,7 @@ def evaluate(
         weights=recipe.predict.weights,
         device=recipe.device,
         threads=recipe.threads,
+        output_stride=recipe.predict.output_stride,
         track=tracked("evaluating", "pictures"),
     )
     for note in evaluation.notes:
@@ -150,7 +154,10 @@ def predict(
     set: Sets = (),
     json: Json = False,
 ) -> int:
-    """Write the masks of pictures as index PNGs with the classes' palette."""
+    """Write the masks of pictures as index PNGs with the classes' palette.
+
+    Those of a multilabel model are folders with a 0/255 PNG a class.
+    """
     from atrous.predict import predict as predicted
 
     recipe = answering_recipe(set)
@@ -162,6 +169,7 @@ def predict(
         weights=recipe.predict.weights,
         device=recipe.device,
         threads=recipe.threads,
+        output_stride=recipe.predict.output_stride,
         track=tracked("predicting", "pictures"),
     )
     for failure in failures:
@@ -196,27 +204,70 @@ def info(
     run_or_file: Annotated[Path, Parameter(help="A run folder or a weights file.")],
     /,
     *,
+    size: PictureSize = None,
     json: Json = False,
 ) -> int:
-    """Say what a run or a weights file holds."""
+    """Say what a run or a weights file holds, and what its network sees."""
+    from atrous.cli.networks import network_of, size_of
     from atrous.cli.tables import info_table
     from atrous.runs import read_model, weights_file
 
     path = weights_file(run_or_file)
     weights = read_model(path)
     facts = {"file": str(path), "digest": weights.digest, **weights.about}
-    print(as_json(facts) if json else info_table(facts))
+    network = network_of(facts, size_of(size) if size else None)
+    print(as_json(facts | {"network": network}) if json else info_table(facts, network))
+    return 0
+
+
+@app.command(name="import-weights")
+def import_weights(
+    file: Annotated[Path, Parameter(help="A state dict: .pth, .pt or .safetensors.")],
+    /,
+    *,
+    origin: Annotated[
+        str, Parameter(name="--from", help="torchvision, smp, pytorch-fcn or deeplab-pytorch.")
+    ],
+    out: Annotated[Path, Parameter(help="The run folder to make.")],
+    json: Json = False,
+) -> int:
+    """Make a run of the weights of another project; it gives the same logits."""
+    from atrous.cli.tables import imported_table
+    from atrous.models.published import import_weights as imported
+
+    facts = imported(file, origin=origin, out=out).to_dict()
+    for note in facts["notes"]:
+        say(note)
+    print(as_json(facts) if json else imported_table(facts))
+    say(f"Go on with: atrous predict {shlex.quote(str(out))} IMAGES --out MASKS")
     return 0
 
 
 @app.command
-def models(*, json: Json = False) -> int:
-    """List the models that can be trained."""
-    from atrous.cli.tables import models_table
-    from atrous.recipe import MODEL_TABLES
+def models(
+    name: Annotated[str | None, Parameter(help="One of them, in detail.")] = None,
+    /,
+    *,
+    encoder: Annotated[str | None, Parameter(help="On this encoder.")] = None,
+    size: PictureSize = None,
+    config: Config = None,
+    set: Sets = (),
+    json: Json = False,
+) -> int:
+    """List the models that can be trained, or say what one of them sees."""
+    from atrous.cli.networks import NUM_CLASSES, SIZE, network_rows, networks, size_of
+    from atrous.cli.tables import aligned, models_table
+    from atrous.recipe import make_recipe
 
-    rows = [(name, (table.__doc__ or "").strip()) for name, table in MODEL_TABLES.items()]
-    print(as_json([{"name": n, "what": what} for n, what in rows]) if json else models_table(rows))
+    picture = size_of(size) if size else None
+    if name or encoder or config or set:
+        flags = {"model.name": name, "model.encoder": encoder}
+        recipe = make_recipe(config=config, flags=flags, sets=set)
+        rows = network_rows(recipe, NUM_CLASSES, picture)
+        print(as_json(rows) if json else aligned(rows))
+        return 0
+    listed = networks(picture or SIZE)
+    print(as_json([n._asdict() for n in listed]) if json else models_table(listed, picture or SIZE))
     return 0
 
 

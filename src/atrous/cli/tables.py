@@ -1,31 +1,37 @@
 """Answers as text tables that align."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from atrous.cli.networks import NUM_CLASSES, Network
 from atrous.evaluate import Evaluation
 from atrous.metrics.scores import RULES
+from atrous.types import Size
+
+NAMES_SHOWN = 24
 
 
 def scores_table(evaluation: Evaluation) -> str:
     """Per class and whole, in percent."""
-    scores = evaluation.scores
+    scores, boundary = evaluation.scores, evaluation.boundary
     width = max(len("class"), *(len(name) for name in scores.names))
-    lines = [f"{'class':<{width}}     IoU  precision  recall  pixels"]
-    rows = zip(
-        scores.names, scores.iou, scores.precision, scores.recall, scores.pixel_share, strict=True
-    )
-    for name, iou, precision, recall, share in rows:
+    lines = [f"{'class':<{width}}     IoU  border  precision  recall  pixels"]
+    columns = (scores.iou, boundary.iou, scores.precision, scores.recall, scores.pixel_share)
+    for name, iou, border, precision, recall, share in zip(scores.names, *columns, strict=True):
         lines.append(
-            f"{name:<{width}}  {_percent(iou, 6)}  {_percent(precision, 9)}"
+            f"{name:<{width}}  {_percent(iou, 6)}  {_percent(border, 6)}  {_percent(precision, 9)}"
             f"  {_percent(recall, 6)}  {_percent(share, 6)}"
         )
+    whole = [
+        ("mIoU", scores.miou),
+        ("pixel accuracy", scores.pixel_accuracy),
+        ("mIoU per image", evaluation.miou_per_image),
+        (f"boundary IoU ({boundary.distance} px)", boundary.miou),
+    ]
     images = f"{evaluation.split}: {evaluation.num_images} images"
     lines += [
         "",
-        f"mIoU            {_percent(scores.miou, 6)}",
-        f"pixel accuracy  {_percent(scores.pixel_accuracy, 6)}",
-        f"mIoU per image  {_percent(evaluation.miou_per_image, 6)}",
+        aligned((name, _percent(value, 6)) for name, value in whole),
         "",
         f"{images}, {scores.pixels:,} pixels with truth; {evaluation.weights}.",
         RULES,
@@ -33,31 +39,79 @@ def scores_table(evaluation: Evaluation) -> str:
     return "\n".join(lines)
 
 
-def info_table(facts: dict[str, Any]) -> str:
-    """What a weights file says of itself."""
+def info_table(facts: dict[str, Any], network: list[tuple[str, str]]) -> str:
+    """What a weights file says of itself, and what its network sees."""
     model, names = facts["recipe"]["model"], facts["classes"]["names"]
     averaged = ", averaged (EMA)" if facts["ema"] else ""
     rows = [
         ("file", facts["file"]),
-        ("weights", f"{facts['weights']}, step {facts['step']}{averaged}"),
-        ("model", f"{model['name']} on {model['encoder']}, output stride {model['output_stride']}"),
-        ("parameters", f"{facts['parameters'] / 1e6:.2f} M"),
+        ("weights", f"{facts['weights']}, step {facts['step']}{averaged}{_imported(facts)}"),
+        ("model", f"{model['name']}{_on(model)}"),
         ("classes", f"{len(names)}: {', '.join(names)}"),
+        ("task", facts["classes"].get("task", "multiclass")),
         ("pixels", facts["dtype"]),
         ("digest", facts["digest"]),
     ]
-    return _aligned(rows)
+    return aligned([*rows, *network])
 
 
-def models_table(rows: Iterable[tuple[str, str]]) -> str:
-    """Names and sentences."""
-    return _aligned(rows)
+def _on(model: dict[str, Any]) -> str:
+    return f" on {model['encoder']}" if "encoder" in model else ""
 
 
-def _aligned(rows: Iterable[tuple[str, str]]) -> str:
+def _imported(facts: dict[str, Any]) -> str:
+    origin = facts.get("origin")
+    return f", imported from {origin['from']} ({origin['file']})" if origin else ""
+
+
+def imported_table(facts: dict[str, Any]) -> str:
+    """What became of a file of another project, and what it keeps of its origin."""
+    names, rules = facts["classes"], facts["rules"]
+    reasons = "; ".join(rules["inexact_tiles"])
+    rows = [
+        ("run", facts["run"]),
+        ("model", f"{facts['model']} on {facts['encoder']}, as in {facts['from']}"),
+        ("parameters", f"{facts['parameters'] / 1e6:.2f} M"),
+        ("classes", f"{len(names)}: {_shortened(names)}"),
+        ("pixels", f"less {_numbers(rules['mean'])}, divided by {_numbers(rules['std'])}"),
+        ("padding", rules["padding"]),
+        ("resizing", rules["resizing"]),
+        ("tiles", f"not as the whole picture: {reasons}" if reasons else "as the whole picture"),
+    ]
+    return aligned(rows)
+
+
+def models_table(networks: Sequence[Network], size: Size) -> str:
+    """A line for each model: its cost for a picture of `size`, what a cell sees, what it is."""
+    on = max(len(network.encoder) for network in networks)
+    head = f"{'model':<13}  {'encoder':<{on}}  params M  GMACs  stride  sees px  what"
+    lines = [
+        f"{n.name:<13}  {n.encoder:<{on}}  {n.parameters / 1e6:8.2f}  {n.macs / 1e9:5.1f}"
+        f"  {n.output_stride:6}  {n.receptive_field:7}  {n.what}"
+        for n in networks
+    ]
+    foot = (
+        f"With {NUM_CLASSES} classes; GMACs for {size[0]} x {size[1]} pixels; output stride;\n"
+        "sees: pixels across that a cell of the logits reads (image pooling reads all).\n"
+        "All but the small two go on any encoder: `atrous models NAME --encoder ENCODER`."
+    )
+    return "\n".join([head, *lines, "", foot])
+
+
+def aligned(rows: Iterable[tuple[str, str]]) -> str:
+    """Names in a column and what is said of them."""
     rows = list(rows)
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def _numbers(values: list[float]) -> str:
+    return ", ".join(f"{value:g}" for value in values)
+
+
+def _shortened(names: list[str]) -> str:
+    more = ", …" if len(names) > NAMES_SHOWN else ""
+    return ", ".join(names[:NAMES_SHOWN]) + more
 
 
 def _percent(value: float, width: int) -> str:

@@ -9,26 +9,29 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Int64
 
 from atrous.classes import Classes, label_values
 from atrous.data.images import Header, fit_image, open_picture, orientation, read_image
-from atrous.data.labels import label_space
+from atrous.data.labels import label_space, plane_space
 from atrous.data.layouts import Layout, Pair, find_layout
 from atrous.data.layouts.pairs import relative
-from atrous.data.masks import read_mask
+from atrous.data.masks import plane_files, read_mask, read_planes
 from atrous.errors import DataError, ImageError
 from atrous.machine import cores
-from atrous.types import PixelType, RawMask, Sample, Size
+from atrous.types import PixelType, RawMask, Sample, Size, Task
 
 BANDS = 3  # of the samples; encoders take three, so grey is repeated
 
 
 class FileRecord(NamedTuple):
-    """What one pair of files holds; `labels` are raw label values and their pixels."""
+    """What one pair of files holds; `labels` are raw label values and their pixels.
+
+    Of a folder of planes they are the values of the multilabel mask.
+    """
 
     split: str
     pair: Pair
@@ -44,8 +47,9 @@ class FileRecord(NamedTuple):
 class DataSet:
     """An opened data set.
 
-    `counts` are pixels of each class by split. `bands` and `dtype` are the widest found;
-    samples always have three bands. `notes` are the decisions taken, a sentence each.
+    `counts` are pixels of each class by split; those of multilabel overlap. `bands` and `dtype`
+    are the widest found; samples always have three bands. `notes` are the decisions taken, a
+    sentence each.
     """
 
     root: Path
@@ -66,16 +70,32 @@ class DataSet:
         """
         return _split(self.root, self.splits, name)
 
+    def around(self, split: str) -> Int64[np.ndarray, " K"]:
+        """For each class, the labelled pixels of the pictures of a split that hold it."""
+        around = np.zeros(len(self.classes), np.int64)
+        for file in self.files:
+            if file.split == split:
+                around[_counts((file,), split, self.classes) > 0] += self._labelled(file)
+        return around
+
+    def _labelled(self, file: FileRecord) -> int:
+        planes = file.pair.mask.is_dir()
+        void = self.classes.ignore_index
+        raw = file.labels.items()
+        return sum(n for v, n in raw if (v if planes else self.classes.index_of(v)) != void)
+
     def read(self, pair: Pair) -> Sample:
-        """The picture, with three bands in the data set's dtype, and its class indices.
+        """The picture, with three bands in the data set's dtype, and its mask as in `Classes`.
 
         Raises:
             DataError: the files changed since opening and are no longer fit.
         """
         image = fit_image(read_image(pair.image), bands=BANDS, dtype=self.dtype)
-        raw = read_mask(pair.mask)
+        planes = pair.mask.is_dir()
+        raw = read_planes(pair.mask, self.classes) if planes else read_mask(pair.mask)
         _check_size(pair, image.shape[:2], raw.shape)
-        return Sample(image, self.classes.encode(raw, where=pair.mask), pair.name)
+        mask = raw if planes else self.classes.encode(raw, where=pair.mask)
+        return Sample(image, mask, pair.name)
 
     def fingerprint(self) -> dict[str, Any]:
         """What identifies the data set, for JSON: files, sizes, hashes, class counts.
@@ -107,12 +127,17 @@ class DataSet:
 
 
 def open_dataset(
-    root: Path | str, *, classes: Classes | None = None, only: str | None = None
+    root: Path | str,
+    *,
+    classes: Classes | None = None,
+    only: str | None = None,
+    task: Task | Literal["auto"] = "auto",
 ) -> DataSet:
     """Find the pairs, look at every file, decide the label space, check every label.
 
     `classes` are those of a trained model: the data set must then agree with them, or say
-    nothing about its classes. `only` names the one split to look at.
+    nothing about its classes, and the task is the model's. `only` names the one split to look
+    at. `task` goes before what `dataset.toml` says, and that before what the masks show.
 
     Raises:
         DataError: the layout, a file or a label is wrong. All files are looked at first; the
@@ -121,10 +146,15 @@ def open_dataset(
     layout = find_layout(Path(root))
     if only is not None:
         layout = replace(layout, splits={only: _split(layout.root, layout.splits, only)})
-    files = _look_at_all(layout)
-    values = {value for file in files for value in file.labels}
-    space = label_space(layout, values, classes)
-    _check_labels(files, space.classes)
+    asked = None if task == "auto" else task
+    if layout.planes is not None:
+        space = plane_space(layout, classes, asked)
+        files = _look_at_all(layout, space.classes)
+    else:
+        files = _look_at_all(layout, None)
+        values = {value for file in files for value in file.labels}
+        space = label_space(layout, values, classes, asked)
+        _check_labels(files, space.classes)
     bands = max(file.header.bands for file in files)
     dtype: PixelType = "uint16" if any(f.header.dtype == "uint16" for f in files) else "uint8"
     return DataSet(
@@ -151,21 +181,22 @@ def _split(root: Path, splits: dict[str, tuple[Pair, ...]], name: str) -> tuple[
     )
 
 
-def _look_at_all(layout: Layout) -> tuple[FileRecord, ...]:
+def _look_at_all(layout: Layout, planes: Classes | None) -> tuple[FileRecord, ...]:
+    """What all files hold; `planes` is the label space where masks are folders of planes."""
     jobs = [(split, pair) for split, pairs in layout.splits.items() for pair in pairs]
     with ThreadPoolExecutor(cores()) as pool:  # decoders and hashes release the GIL
-        results = list(pool.map(lambda job: _look_at(*job), jobs))
+        results = list(pool.map(lambda job: _look_at(job[0], job[1], planes), jobs))
     errors = [result for result in results if isinstance(result, DataError)]
     if errors:
         raise _first_of(errors)
     return tuple(result for result in results if isinstance(result, FileRecord))
 
 
-def _look_at(split: str, pair: Pair) -> FileRecord | DataError:
+def _look_at(split: str, pair: Pair, planes: Classes | None) -> FileRecord | DataError:
     try:
         image = read_image(pair.image)  # whole: a file cut short must not stop a run half-way
         header = Header(image.shape[:2], image.shape[2], str(image.dtype))
-        raw = read_mask(pair.mask)
+        raw = read_mask(pair.mask) if planes is None else read_planes(pair.mask, planes)
         _check_size(pair, header.size, raw.shape)
         hashes = *_digest(pair.image), *_digest(pair.mask)
         return FileRecord(split, pair, header, *hashes, _label_counts(raw))
@@ -200,6 +231,11 @@ def _is_turned(path: Path) -> bool:
 
 
 def _digest(path: Path) -> tuple[int, str]:
+    """Bytes and hash of a file; of a folder of planes, their sum and that of names and hashes."""
+    if path.is_dir():
+        parts = {name: _digest(file) for name, file in sorted(plane_files(path).items())}
+        text = json.dumps({name: sha256 for name, (_, sha256) in parts.items()})
+        return sum(size for size, _ in parts.values()), hashlib.sha256(text.encode()).hexdigest()
     with path.open("rb") as file:
         return os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -236,10 +272,17 @@ def _counts(files: tuple[FileRecord, ...], split: str, classes: Classes) -> Int6
     counts = np.zeros(len(classes), np.int64)
     for file in files:
         for value, pixels in file.labels.items() if file.split == split else ():
-            index = classes.index_of(value)
-            if index is not None and index != classes.ignore_index:
-                counts[index] += pixels
+            counts[_class_indices(value, classes, planes=file.pair.mask.is_dir())] += pixels
     return counts
+
+
+def _class_indices(value: int, classes: Classes, *, planes: bool) -> list[int]:
+    """The classes that a raw label stands for: one at most; those of a value of planes."""
+    if planes:
+        there = [k for k in range(len(classes)) if value >> k & 1]
+        return there if value != classes.ignore_index else []
+    index = classes.index_of(value)
+    return [] if index is None or index == classes.ignore_index else [index]
 
 
 def _picture_notes(files: tuple[FileRecord, ...], bands: int, dtype: str) -> list[str]:

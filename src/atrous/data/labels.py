@@ -1,15 +1,20 @@
-"""The label space of a data set: declared, or derived from the label values its masks hold."""
+"""The label space of a data set: declared, or derived from the label values its masks hold.
+
+With it the task: asked for, else declared, else what the masks are.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from atrous.classes import IGNORE, Classes
+from atrous.classes import IGNORE, MOST_LABELS, Classes
 from atrous.data.layouts import Layout
 from atrous.data.layouts.voc import NAMES as VOC_NAMES
 from atrous.data.layouts.voc import colour_map
+from atrous.data.masks import plane_names
 from atrous.errors import DataError
+from atrous.types import Task
 
 BINARY = ("background", "foreground")
 _ON = (255, 65535)  # how programs write "foreground" into 8 and 16 bits
@@ -23,31 +28,118 @@ class Space(NamedTuple):
     notes: tuple[str, ...]
 
 
-def label_space(layout: Layout, values: set[int], given: Classes | None) -> Space:
-    """The label space of masks that hold `values`.
+def label_space(
+    layout: Layout, values: set[int], given: Classes | None, task: Task | None = None
+) -> Space:
+    """The label space of mask files that hold `values`.
 
     The layout's own names come first, else `given` (those of a run), else what the values
     say: contiguous from 0; 255, 65535 and -1 are ignored; {0, 255} is background and
-    foreground.
+    foreground. The task is that of `given`, else `task`, else the layout's, else binary where
+    the values gave background and foreground, else multiclass.
 
     Raises:
-        DataError: names differ from `given`; the values are no label space; one class only.
+        DataError: names differ from `given`; the values are no label space; one class only;
+            the task does not fit the classes.
     """
     if given is not None:
         _same_names(layout, given)
     if layout.names is not None:
         colours = given.colours if given else layout.colours or ()
-        space = Space(Classes(layout.names, colours, layout.remap), ())
+        kind = given.task if given else "multiclass"
+        space = Space(Classes(layout.names, colours, layout.remap, kind), ())
     elif given is not None:
         _refuse_both_meanings(layout, values, given)
         note = f"Classes are the {len(given)} of the model: the data set names none."
         space = Space(replace(given, remap=layout.remap or given.remap), (note,))
     else:
         space = _derived(layout, values)
-    if given is None:  # what 255 means to a trained model is settled
-        space = _with_on(space, values)
+    if given is None:  # what 255 means to a trained model is settled, and its task
+        space = _with_task(_with_on(space, values), layout, task)
     space = _with_ignored(space, values)
     return space if given is not None else _at_least_two(layout.root, space, values)
+
+
+def plane_space(layout: Layout, given: Classes | None, task: Task | None = None) -> Space:
+    """The label space of masks that are folders of planes, by the names of their files.
+
+    The layout's own names come first, else `given` (those of a run), else the files'.
+
+    Raises:
+        DataError: the task is another than multilabel; label values are mapped; no class, or
+            too many; two classes would share a file.
+    """
+    if given is not None:
+        _same_names(layout, given)
+    wanted = given.task if given else task or layout.task or "multilabel"
+    if wanted != "multilabel":
+        raise _planes_of_one(layout, wanted, given is not None)
+    if layout.remap:
+        raise DataError(
+            layout.root,
+            found=f"maps the label values {_listed(set(layout.remap))}",
+            allowed="its masks are folders of planes, which hold no labels",
+            fix="Take [remap] and ignore_index out of dataset.toml; void.png is what is ignored.",
+        )
+    names = layout.names or (given.names if given else layout.planes or ())
+    colours = given.colours if given else layout.colours or ()
+    classes = Classes(names, colours, task="multilabel")
+    _check_task(layout.root, classes)
+    plane_names(names, layout.root)
+    by = "as declared" if layout.names else "of the model" if given else "from the planes' names"
+    return Space(
+        classes,
+        (f"Task: multilabel, as masks are folders of planes. Classes: {len(names)}, {by}.",),
+    )
+
+
+def _with_task(space: Space, layout: Layout, asked: Task | None) -> Space:
+    """The space with its task and, unless that is plainly multiclass, a note on it."""
+    derived: Task = "binary" if not layout.names and space.classes.names == BINARY else "multiclass"
+    task = asked or layout.task or derived
+    classes = replace(space.classes, task=task)
+    _check_task(layout.root, classes)
+    logits = f"{classes.num_logits} logit{'s' * (classes.num_logits > 1)}"
+    if asked or layout.task:
+        by = "by the recipe" if asked else "by dataset.toml"
+        note = f"Task: {task} ({logits}), {by}."
+    else:
+        note = (
+            f"Task: binary ({logits}), as the masks hold two values; "
+            '`task = "multiclass"` in dataset.toml or --set task=multiclass trains two logits.'
+        )
+    plainly = task == "multiclass" and not (asked or layout.task)
+    return Space(classes, space.notes if plainly else (*space.notes, note))
+
+
+def _check_task(root: Path, classes: Classes) -> None:
+    """Binary is of two classes, multilabel of one or more and as many as fit into bits."""
+    most = {"binary": 2, "multilabel": MOST_LABELS}.get(classes.task)
+    least = {"binary": 2, "multilabel": 1}.get(classes.task, 2)
+    if len(classes) >= least and (most is None or len(classes) <= most):
+        return
+    names = ", ".join(classes.names[:_SHOWN]) + ", ..." * (len(classes) > _SHOWN)
+    allowed = {
+        "binary": "the task binary tells two apart, the background first",
+        "multilabel": f"the task multilabel takes one to {MOST_LABELS}",
+    }
+    raise DataError(
+        root,
+        found=f"has {len(classes)} classes ({names})" if names else "has planes of no class",
+        allowed=allowed[classes.task],
+        fix="Choose another task (--set task=..., or in dataset.toml), or other classes.",
+    )
+
+
+def _planes_of_one(layout: Layout, task: Task, settled: bool) -> DataError:
+    folder = next(pair.mask for pairs in layout.splits.values() for pair in pairs)
+    return DataError(
+        folder,
+        found="is a folder of planes, where classes may overlap",
+        allowed=f"the task {task} takes mask files with one class a pixel",
+        fix=("Take a multilabel model" if settled else "Leave the task to the masks")
+        + ", or make one mask of each folder.",
+    )
 
 
 def _derived(layout: Layout, values: set[int]) -> Space:

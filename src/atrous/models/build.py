@@ -1,86 +1,299 @@
 """Recipe -> `Segmenter`: plain pixels in, grid logits out."""
 
-from typing import assert_never
+from fractions import Fraction
+from math import lcm
+from pathlib import Path
+from typing import NamedTuple, assert_never
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from atrous.errors import RecipeError
-from atrous.models.deeplab import DeepLabV3PlusHead
-from atrous.models.encoders import Encoder, build_encoder
-from atrous.models.fcn import FcnHead
-from atrous.recipe import DeepLabV3Plus, Fcn, make_recipe
+from atrous.models.basic import BasicEncoder, BasicHead
+from atrous.models.deeplab import DeepLabV1Head, DeepLabV2Head, DeepLabV3Head, DeepLabV3PlusHead
+from atrous.models.encoders import (
+    Encoder,
+    build_encoder,
+    dilate,
+    follow,
+    load_file,
+    load_packaged,
+)
+from atrous.models.fcn import MARGIN, AuxHead, FcnDilatedHead, FcnHead
+from atrous.models.layers import resized
+from atrous.models.origins import RULES, Rules
+from atrous.recipe import (
+    Basic,
+    DeepLabV1,
+    DeepLabV2,
+    DeepLabV3,
+    DeepLabV3Plus,
+    Fcn,
+    FcnDilated,
+    ModelOptions,
+    make_recipe,
+)
 from atrous.types import Grid, PixelType
 
-Head = FcnHead | DeepLabV3PlusHead
+OnEncoder = Fcn | FcnDilated | DeepLabV1 | DeepLabV2 | DeepLabV3 | DeepLabV3Plus
+Head = (
+    FcnHead
+    | FcnDilatedHead
+    | DeepLabV1Head
+    | DeepLabV2Head
+    | DeepLabV3Head
+    | DeepLabV3PlusHead
+    | BasicHead
+)
+
+
+class Supervised(NamedTuple):
+    """Logits that have a loss in training, where they lie, and the weight of that loss."""
+
+    logits: Tensor
+    grid: Grid
+    weight: float
 
 
 class Segmenter(nn.Module):
     """A network that takes pixels `B H W C` of any size and gives grid logits `B K h w`.
 
     It pads the picture once, at the bottom and right, with the mean colour, to a multiple of
-    `alignment`; `grid` says where the logits lie. It owns its normalisation: pixels of
-    `dtype` are mapped to -1..1.
+    `alignment`; `grid` says where the logits lie. It owns its normalisation of pixels of `dtype`.
+    With several `scales` it looks at the picture in each, and the largest logit counts.
     """
 
-    def __init__(self, encoder: Encoder, head: Head, *, dtype: PixelType) -> None:
+    def __init__(
+        self,
+        encoder: Encoder | BasicEncoder,
+        head: Head,
+        *,
+        bands: int = 3,
+        dtype: PixelType = "uint8",
+        aux_head: AuxHead | None = None,
+        aux_weight: float = 0.0,
+        scales: tuple[float, ...] = (1.0,),
+        frozen: bool = False,
+        rules: Rules = RULES["atrous"],
+    ) -> None:
         super().__init__()
-        self.encoder, self.head = encoder, head
-        self.alignment = max(encoder.strides)
-        self.grid = Grid(head.stride)
-        self.dtype: PixelType = dtype
-        self.middle = {"uint8": 127.5, "uint16": 32767.5}[dtype]
+        self.encoder, self.head, self.aux_head = encoder, head, aux_head
+        self.aux_weight, self.scales, self.frozen, self.rules = aux_weight, scales, frozen, rules
+        self.bands, self.dtype = bands, dtype
+        self.alignment = max(encoder.strides) * _denominator(scales) if rules.pads else 1
+        self.grid = Grid(1) if rules.at_pixels else head.grid
+        self.largest = {"uint8": 255, "uint16": 65535}[dtype]
+        for norm in self._norms() if frozen else ():
+            norm.requires_grad_(False)
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.parameters()).device
 
+    def train(self, mode: bool = True) -> "Segmenter":
+        """Training or evaluation; frozen batch norms evaluate in both."""
+        super().train(mode)
+        for norm in self._norms() if self.frozen else ():
+            norm.eval()
+        return self
+
     def forward(self, images: Tensor) -> Tensor:
-        pixels = images.permute(0, 3, 1, 2).to(torch.float32)  # channels-last in memory
-        pictures = (pixels - self.middle) / self.middle
+        logits = [self.head(self.encoder(p)) for p in self._scaled(self.pictures(images))]
+        return self._placed(_largest(logits, self.scales.index(1)), images)
+
+    def supervised(self, images: Tensor) -> list[Supervised]:
+        """What has a loss in training: the logits first, then those of an auxiliary head."""
+        if self.aux_head is None:
+            return [Supervised(self(images), self.grid, 1.0)]
+        features = self.encoder(self.pictures(images))
+        logits, aux = self.head(features), self.aux_head(features)
+        aux_grid = self.grid if self.rules.at_pixels else self.aux_head.grid
+        return [
+            Supervised(self._placed(logits, images), self.grid, 1.0),
+            Supervised(self._placed(aux, images), aux_grid, self.aux_weight),
+        ]
+
+    def branches(self, images: Tensor) -> dict[str, Tensor]:
+        """The parts whose sum the logits are, at every cell: FCN's skips, the rates of DeepLab v2.
+
+        Of several scales those parts are given that belong to the largest logit.
+
+        Raises:
+            RecipeError: the model's logits are no sum.
+        """
+        if not isinstance(self.head, FcnHead | DeepLabV2Head):
+            raise RecipeError(
+                "branches",
+                found=f"this model ends in a {type(self.head).__name__}",
+                allowed="the logits of FCN-32s, 16s, 8s and of DeepLab v2 are sums",
+                fix="Use one of these, or a method that needs no sum.",
+            )
+        scaled = [
+            self.head.branches(self.encoder(picture))
+            for picture in self._scaled(self.pictures(images))
+        ]
+        height, width = next(iter(scaled[self.scales.index(1)].values())).shape[2:]
+        stacked = {
+            name: torch.stack([resized(parts[name], (height, width)) for parts in scaled])
+            for name in scaled[0]
+        }
+        winner = torch.stack(list(stacked.values())).sum(0).argmax(0, keepdim=True)
+        chosen = {name: parts.gather(0, winner)[0] for name, parts in stacked.items()}
+        return {name: self._placed(part, images) for name, part in chosen.items()}
+
+    def pictures(self, images: Tensor) -> Tensor:
+        """Pixels `B H W C` -> normalised, padded pictures `B C H W`, channels-last in memory."""
+        pixels = images.permute(0, 3, 1, 2).to(torch.float32)
+        pictures = (pixels - self._each("mean", pixels)) / self._each("std", pixels)
         down, across = (-side % self.alignment for side in pictures.shape[2:])
-        pictures = F.pad(pictures, (0, across, 0, down))  # 0 is the mean colour here
-        return self.head(self.encoder(pictures))
+        return F.pad(pictures, (0, across, 0, down))  # 0 is the mean colour here
+
+    def _each(self, name: str, pixels: Tensor) -> Tensor | float:
+        """A number of the rules for each band, in pixel values."""
+        values = getattr(self.rules, name)
+        if len(values) == 1:
+            return values[0] * self.largest
+        bands = [values[band % len(values)] * self.largest for band in range(self.bands)]
+        return pixels.new_tensor(bands)[:, None, None]
+
+    def _norms(self) -> list[nn.Module]:
+        return [m for m in self.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+
+    def _scaled(self, pictures: Tensor) -> list[Tensor]:
+        """The pictures in each scale; whole numbers of pixels, because they are padded for it."""
+        return [
+            pictures
+            if scale == 1
+            else F.interpolate(pictures, scale_factor=scale, mode="bilinear", align_corners=False)
+            for scale in self.scales
+        ]
+
+    def _placed(self, logits: Tensor, images: Tensor) -> Tensor:
+        """Logits as they are, or at the picture's own pixels where the rules say so."""
+        if not self.rules.at_pixels:
+            return logits
+        height, width = (side + -side % self.alignment for side in images.shape[1:3])
+        placed = resized(logits, (height, width), align_corners=self.rules.align_corners)
+        return placed[..., : images.shape[1], : images.shape[2]]
 
 
 def build_model(
-    options: DeepLabV3Plus | Fcn, *, num_classes: int, dtype: PixelType = "uint8", seed: int = 0
+    options: ModelOptions,
+    *,
+    num_classes: int,
+    bands: int = 3,
+    dtype: PixelType = "uint8",
+    seed: int = 0,
 ) -> Segmenter:
-    """The network that `options` describe; new weights follow from `seed` alone.
+    """The network that `options` describe, with one logit for each of `num_classes`.
+
+    New weights follow from `seed` alone.
 
     Raises:
-        RecipeError: `num_classes` is below 1, or the encoder cannot be built so.
+        RecipeError: `num_classes` or `bands` is below 1, or the encoder cannot be built so.
     """
-    if num_classes < 1:
-        raise RecipeError(
-            "num_classes",
-            found=f"is {num_classes}",
-            allowed="a model tells one class or more",
-            fix="Give the number of classes of the data.",
-        )
+    for name, value in (("num_classes", num_classes), ("bands", bands)):
+        if value < 1:
+            raise RecipeError(
+                name,
+                found=f"is {value}",
+                allowed="a model tells one class or more in pictures of one band or more",
+                fix="Give the number of classes or bands of the data.",
+            )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        encoder = build_encoder(
-            options.encoder, output_stride=options.output_stride, pretrained=options.pretrained
-        )
-        match options:
-            case Fcn():
-                head = FcnHead(options, encoder, num_classes)
-            case DeepLabV3Plus():
-                head = DeepLabV3PlusHead(options, encoder, num_classes)
-            case _:
-                assert_never(options)
-        return Segmenter(encoder, head, dtype=dtype)
+        if isinstance(options, Basic):
+            encoder = BasicEncoder(bands)
+            return Segmenter(encoder, BasicHead(options, num_classes), bands=bands, dtype=dtype)
+        return _on_encoder(options, num_classes, bands, dtype)
 
 
-def build(name: str = "deeplabv3plus", *, num_classes: int, **options: object) -> Segmenter:
+def outline(options: ModelOptions, *, num_classes: int) -> Segmenter:
+    """The network without values, on torch's meta device: names, shapes and calls alone."""
+    with torch.device("meta"):
+        return build_model(options.bare(), num_classes=num_classes)
+
+
+def _on_encoder(options: OnEncoder, num_classes: int, bands: int, dtype: PixelType) -> Segmenter:
+    rules = RULES[getattr(options, "origin", "atrous")]
+    encoder = _encoder(options, bands, rules)
+    head = _head(options, encoder, num_classes)
+    aux_weight = getattr(options, "aux_weight", 0.0)
+    return Segmenter(
+        encoder,
+        head,
+        bands=bands,
+        dtype=dtype,
+        aux_head=AuxHead(encoder, num_classes) if aux_weight else None,
+        aux_weight=aux_weight,
+        scales=options.scales if isinstance(options, DeepLabV2) else (1.0,),
+        frozen=options.batch_norm == "frozen",
+        rules=rules,
+    )
+
+
+def _encoder(options: OnEncoder, bands: int, rules: Rules) -> Encoder:
+    as_published = isinstance(options, Fcn)
+    encoder = build_encoder(
+        options.encoder,
+        output_stride=options.output_stride,
+        bands=bands,
+        pool=2 if as_published else 3,
+        margin=MARGIN if as_published and options.pads_as_published else 0,
+    )
+    if options.encoder_file:
+        load_file(encoder, Path(options.encoder_file))
+    elif options.pretrained:
+        load_packaged(encoder, options.encoder)
+    follow(rules, encoder.body)
+    if isinstance(options, DeepLabV3 | DeepLabV3Plus) and options.multi_grid:
+        dilate(encoder.body, options.multi_grid)
+    return encoder
+
+
+def _head(options: OnEncoder, encoder: Encoder, num_classes: int) -> Head:
+    match options:
+        case Fcn():
+            return FcnHead(options, encoder, num_classes)
+        case FcnDilated():
+            return FcnDilatedHead(options, encoder, num_classes)
+        case DeepLabV1():
+            return DeepLabV1Head(options, encoder, num_classes)
+        case DeepLabV2():
+            return DeepLabV2Head(options, encoder, num_classes)
+        case DeepLabV3():
+            return DeepLabV3Head(options, encoder, num_classes)
+        case DeepLabV3Plus() if options.decoder:
+            return DeepLabV3PlusHead(options, encoder, num_classes)
+        case DeepLabV3Plus():
+            return DeepLabV3Head(options, encoder, num_classes)
+        case _:
+            assert_never(options)
+
+
+def _largest(logits: list[Tensor], reference: int) -> Tensor:
+    """The largest logit of several scales, on the cells of the reference."""
+    if len(logits) == 1:
+        return logits[0]
+    height, width = logits[reference].shape[2:]
+    return torch.stack([resized(one, (height, width)) for one in logits]).amax(0)
+
+
+def _denominator(scales: tuple[float, ...]) -> int:
+    """What a side must be a multiple of, so that each scale of it is whole."""
+    return lcm(*(Fraction(scale).limit_denominator(64).denominator for scale in scales))
+
+
+def build(
+    name: str = "deeplabv3plus", *, num_classes: int, bands: int = 3, **options: object
+) -> Segmenter:
     """A network by name, for use in other code; keywords are keys of the recipe's `[model]`.
 
     Example:
-        >>> build("fcn8s", num_classes=2, pretrained=False).grid
+        >>> build("fcn8s", num_classes=2, encoder="efficientnet_lite0").grid
         Grid(stride=8, offset=0.0)
     """
     flags = {f"model.{key}": value for key, value in {"name": name, **options}.items()}
-    return build_model(make_recipe(flags=flags).model, num_classes=num_classes)
+    return build_model(make_recipe(flags=flags).model, num_classes=num_classes, bands=bands)

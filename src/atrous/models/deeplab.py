@@ -1,14 +1,19 @@
-"""The decoder of DeepLab v3+ (Chen et al. 2018b) and its atrous spatial pyramid pooling."""
+"""The heads of DeepLab v1, v2, v3 and v3+ (Chen et al. 2015, 2018, 2017, 2018b)."""
 
 import torch
 from torch import Tensor, nn
 
 from atrous.models.encoders import Encoder
-from atrous.models.layers import conv_block, enlarge
-from atrous.recipe import DeepLabV3Plus
+from atrous.models.layers import conv_block, conv_relu, enlarge, resized, score_layer
+from atrous.recipe import DeepLabV1, DeepLabV2, DeepLabV3, DeepLabV3Plus
+from atrous.types import Grid
 
+ASPP_AT_8 = {"S": (2, 4, 8, 12), "L": (6, 12, 18, 24)}  # DeepLabv2, sec. 4.1.2
+V2_CHANNELS = 1024  # of fc6 and fc7 in each branch on VGG16 (DeepLabv2, fig. 7)
+V2_JOINED = 256  # maps of a branch that is concatenated on other encoders: v3's
 RATES_AT_16 = (6, 12, 18)  # DeepLabv3, sec. 3.3
 LOW_LEVEL_STRIDE = 4  # DeepLabv3+, sec. 3.1
+SCORE_STD = 0.01  # of new score layers in the released v1 and v2
 
 
 def atrous_rates(output_stride: int) -> tuple[int, ...]:
@@ -19,6 +24,87 @@ def atrous_rates(output_stride: int) -> tuple[int, ...]:
         (12, 24, 36)
     """
     return tuple(rate * 16 // output_stride for rate in RATES_AT_16)
+
+
+def rate_at(rate_at_8: int, output_stride: int) -> int:
+    """A dilation that is published for stride 8, at another stride; at least 1."""
+    return max(1, rate_at_8 * 8 // output_stride)
+
+
+class DeepLabV1Head(nn.Module):
+    """VGG16's fc6 with a large field of view, fc7, classifier (v1, sec. 3.2 and 5)."""
+
+    def __init__(self, options: DeepLabV1, encoder: Encoder, num_classes: int) -> None:
+        super().__init__()
+        stride, maps = encoder.strides[-1], options.fc_channels
+        rate = rate_at(options.fc_rate, stride)
+        self.layers = nn.Sequential(
+            conv_relu(encoder.channels[-1], maps, kernel=options.fc_kernel, rate=rate),
+            nn.Dropout2d(options.dropout),
+            conv_relu(maps, maps),
+            nn.Dropout2d(options.dropout),
+            score_layer(maps, num_classes, std=SCORE_STD),
+        )
+        self.grid = Grid(stride)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        return self.layers(features[-1])
+
+
+class DeepLabV2Head(nn.Module):
+    """Branches of several rates on the same features, summed (v2, sec. 4.1.2) or concatenated."""
+
+    def __init__(self, options: DeepLabV2, encoder: Encoder, num_classes: int) -> None:
+        super().__init__()
+        stride, channels = encoder.strides[-1], encoder.channels[-1]
+        self.summed = options.combine == "sum"
+        self.rates = tuple(rate_at(rate, stride) for rate in ASPP_AT_8[options.aspp])
+        self.aspp = nn.ModuleList(
+            _v2_branch(options, channels, rate, num_classes) for rate in self.rates
+        )
+        if not self.summed:
+            maps = (options.fc_channels or V2_JOINED) * len(self.rates)
+            self.classify = score_layer(maps, num_classes, std=SCORE_STD)
+        self.grid = Grid(stride)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        outputs = [branch(features[-1]) for branch in self.aspp]
+        return torch.stack(outputs).sum(0) if self.summed else self.classify(torch.cat(outputs, 1))
+
+    def branches(self, features: list[Tensor]) -> dict[str, Tensor]:
+        """What each rate adds to the logits; the sum is `forward`.
+
+        A classifier over concatenated branches is a sum over them too; its bias is a branch.
+        """
+        names = [f"rate {rate}" for rate in self.rates]
+        outputs = [branch(features[-1]) for branch in self.aspp]
+        if self.summed:
+            return dict(zip(names, outputs, strict=True))
+        weights = self.classify.weight.chunk(len(outputs), 1)
+        parts = [
+            nn.functional.conv2d(o, weight) for o, weight in zip(outputs, weights, strict=True)
+        ]
+        assert self.classify.bias is not None
+        bias = self.classify.bias[:, None, None].expand_as(parts[0])
+        return {**dict(zip(names, parts, strict=True)), "bias": bias}
+
+
+def _v2_branch(options: DeepLabV2, channels: int, rate: int, num_classes: int) -> nn.Module:
+    """fc6 of a rate, fc7 and fc8 on VGG16; elsewhere the classifier itself is dilated."""
+    maps = options.fc_channels or (V2_CHANNELS if options.encoder == "vgg16" else 0)
+    if not maps and options.combine == "sum":
+        score = nn.Conv2d(channels, num_classes, 3, padding=rate, dilation=rate)
+        nn.init.normal_(score.weight, std=SCORE_STD)
+        assert score.bias is not None
+        nn.init.zeros_(score.bias)
+        return score
+    maps = maps or V2_JOINED
+    layers = [conv_relu(channels, maps, kernel=3, rate=rate), nn.Dropout2d(options.dropout)]
+    if options.encoder == "vgg16":
+        layers += [conv_relu(maps, maps), nn.Dropout2d(options.dropout)]
+    if options.combine == "sum":
+        layers.append(score_layer(maps, num_classes, std=SCORE_STD))
+    return nn.Sequential(*layers)
 
 
 class ImagePooling(nn.Module):
@@ -37,19 +123,21 @@ class ImagePooling(nn.Module):
 
 
 class Aspp(nn.Module):
-    """Atrous spatial pyramid pooling: 1x1, three rates, image pooling; joined by 1x1."""
+    """Atrous spatial pyramid pooling of v3: 1x1, three rates, image pooling; joined by 1x1."""
 
-    def __init__(self, options: DeepLabV3Plus, channels: int, output_stride: int) -> None:
+    def __init__(self, options: DeepLabV3 | DeepLabV3Plus, encoder: Encoder) -> None:
         super().__init__()
-        maps = options.aspp_channels
-        atrous = [
-            conv_block(channels, maps, kernel=3, rate=rate, separable=options.separable)
-            for rate in atrous_rates(output_stride)
+        maps, channels = options.aspp_channels, encoder.channels[-1]
+        self.rates = options.aspp_rates or atrous_rates(encoder.strides[-1])
+        branches: list[nn.Module] = [conv_block(channels, maps)]
+        branches += [
+            conv_block(channels, maps, kernel=3, rate=rate, **_separable(options))
+            for rate in self.rates
         ]
-        self.branches = nn.ModuleList(
-            [conv_block(channels, maps), *atrous, ImagePooling(channels, maps)]
-        )
-        self.project = conv_block(maps * len(self.branches), maps)
+        if options.image_pooling:
+            branches.append(ImagePooling(channels, maps))
+        self.branches = nn.ModuleList(branches)
+        self.project = conv_block(maps * len(branches), maps)
         self.dropout = nn.Dropout(options.dropout)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -57,29 +145,57 @@ class Aspp(nn.Module):
         return self.dropout(self.project(joined))
 
 
+def _separable(options: DeepLabV3 | DeepLabV3Plus) -> dict[str, bool]:
+    """How 3x3 convolutions are made; smp's depthwise ones have no batch norm of their own."""
+    return {"separable": options.separable, "plain": options.origin == "smp"}
+
+
+class DeepLabV3Head(nn.Module):
+    """Pyramid features of the deepest, and a classifier (v3, sec. 3.3)."""
+
+    def __init__(
+        self, options: DeepLabV3 | DeepLabV3Plus, encoder: Encoder, num_classes: int
+    ) -> None:
+        super().__init__()
+        maps = options.aspp_channels
+        self.aspp = Aspp(options, encoder)
+        refines = isinstance(options, DeepLabV3) and options.refine
+        self.refine = conv_block(maps, maps, kernel=3) if refines else nn.Identity()
+        self.classify = nn.Conv2d(maps, num_classes, 1)
+        self.grid = Grid(encoder.strides[-1])
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        return self.classify(self.refine(self.aspp(features[-1])))
+
+
 class DeepLabV3PlusHead(nn.Module):
-    """Pyramid features, enlarged to stride 4, joined with low-level ones; two 3x3; classifier."""
+    """Pyramid features, enlarged to stride 4, joined with low-level ones; two 3x3; classifier.
+
+    In smp's the first 3x3 comes before the enlarging, which aligns corners.
+    """
 
     def __init__(self, options: DeepLabV3Plus, encoder: Encoder, num_classes: int) -> None:
         super().__init__()
         self.low_level = encoder.strides.index(LOW_LEVEL_STRIDE)
-        self.factor = encoder.strides[-1] // LOW_LEVEL_STRIDE
-        self.stride = LOW_LEVEL_STRIDE
-        self.aspp = Aspp(options, encoder.channels[-1], encoder.strides[-1])
+        self.as_smp = options.origin == "smp"
+        self.aspp = Aspp(options, encoder)
         self.reduce = conv_block(encoder.channels[self.low_level], options.low_level_channels)
-        maps, separable = options.decoder_channels, options.separable
+        maps, pyramid = options.decoder_channels, options.aspp_channels
+        joined = (maps if self.as_smp else pyramid) + options.low_level_channels
+        inputs = (pyramid, joined) if self.as_smp else (joined, maps)
         self.refine = nn.Sequential(
-            conv_block(
-                options.aspp_channels + options.low_level_channels,
-                maps,
-                kernel=3,
-                separable=separable,
-            ),
-            conv_block(maps, maps, kernel=3, separable=separable),
+            *(conv_block(channels, maps, kernel=3, **_separable(options)) for channels in inputs)
         )
         self.classify = nn.Conv2d(maps, num_classes, 1)
+        self.grid = Grid(LOW_LEVEL_STRIDE)
+        self.factor = encoder.strides[-1] // LOW_LEVEL_STRIDE
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        pyramid = enlarge(self.aspp(features[-1]), self.factor)
         low_level = self.reduce(features[self.low_level])
-        return self.classify(self.refine(torch.cat([pyramid, low_level], 1)))
+        pyramid = self.aspp(features[-1])
+        if not self.as_smp:
+            pyramid = enlarge(pyramid, self.factor)
+            return self.classify(self.refine(torch.cat([pyramid, low_level], 1)))
+        height, width = low_level.shape[2:]
+        pyramid = resized(self.refine[0](pyramid), (height, width), align_corners=True)
+        return self.classify(self.refine[1](torch.cat([pyramid, low_level], 1)))

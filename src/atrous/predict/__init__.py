@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 class Predicted(NamedTuple):
-    """Masks that were written, and the errors of pictures that could not be read."""
+    """Masks that were written, and the errors of pictures that could not be read.
+
+    A multilabel mask is a folder of planes.
+    """
 
     masks: tuple[Path, ...]
     failures: tuple[DataError, ...]
@@ -31,21 +34,28 @@ def predict(
     weights: str = "last",
     device: str = "auto",
     threads: int = 0,
+    output_stride: int = 0,
     track: Callable[[Sequence[Any]], Iterable[Any]] = iter,
 ) -> Predicted:
     """Write the masks of pictures, folders and globs as index PNGs with the classes' palette.
 
-    A picture that cannot be read is left out and listed; the others go on. `track` wraps the
-    sequence of jobs, to show progress.
+    A multilabel mask is a folder with a 0/255 PNG a class, its plane. A picture that cannot be
+    read is left out and listed; the others go on. `track` wraps the sequence of jobs, to show
+    progress.
 
     Raises:
-        DataError, RunError: nothing to do, names that collide, a folder of other predictions.
+        DataError, RunError: nothing to do, names that collide (of pictures, or of classes as
+            files), a folder of other predictions.
     """
+    from atrous.data.masks import plane_names
     from atrous.predict.folders import plan
     from atrous.predict.predictor import load
 
-    predictor = load(run_or_file, weights=weights, device=device, threads=threads)
-    jobs = plan([inputs] if isinstance(inputs, str | Path) else inputs, Path(out))
+    answering = {"weights": weights, "device": device, "threads": threads}
+    predictor = load(run_or_file, **answering, output_stride=output_stride)
+    classes, several = predictor.classes, predictor.classes.task == "multilabel"
+    planes = plane_names(classes.names, run_or_file) if several else ()
+    jobs = plan([inputs] if isinstance(inputs, str | Path) else inputs, Path(out), planes=planes)
     _claim(Path(out), predictor)
     masks, failures = [], []
     for job in track(jobs):
@@ -59,11 +69,12 @@ def predict(
 
 def _write(predictor: "Predictor", job: "Job", overlay: bool) -> None:
     from atrous.data.images import write_jpeg
-    from atrous.data.masks import write_mask
+    from atrous.data.masks import write_mask, write_planes
 
     prediction = predictor(job.image)
-    make_folder(job.mask.parent)
-    write_mask(job.mask, prediction.mask, prediction.classes)
+    make_folder(job.mask if job.planes else job.mask.parent)
+    write = write_planes if job.planes else write_mask
+    write(job.mask, prediction.mask, prediction.classes)
     if overlay:
         make_folder(job.overlay.parent)
         write_jpeg(job.overlay, prediction.overlay())
@@ -76,17 +87,25 @@ def _claim(out: Path, predictor: "Predictor") -> None:
         RunError: it holds the predictions of another model.
     """
     note = out / "predict.json"
-    mine = {"model": predictor.digest, "classes": predictor.classes.to_dict()}
+    mine = {
+        "model": predictor.digest,
+        "weights": predictor.description,
+        "classes": predictor.classes.to_dict(),
+    }
     theirs = _read_note(note) if note.is_file() else mine
     if theirs != mine:
         raise RunError(
             out,
-            found=f"holds masks of the model {str(theirs.get('model'))[:12]}",
-            allowed=f"this model is {predictor.digest[:12]}; a folder holds the masks of one",
+            found=f"holds masks of the model {_named(theirs)}",
+            allowed=f"this model is {_named(mine)}; a folder holds the masks of one",
             fix="Give another --out.",
         )
     make_folder(out)
     write_whole(note, json.dumps(mine, ensure_ascii=False, indent=1).encode())
+
+
+def _named(note: dict[str, Any]) -> str:
+    return f"{str(note.get('model'))[:12]} ({note.get('weights', 'unknown weights')})"
 
 
 def _read_note(path: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Which pictures are predicted, and where each mask goes: planned whole before the first write."""
 
 import glob
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,17 +10,19 @@ from atrous.errors import DataError, RunError
 
 
 class Job(NamedTuple):
-    """A picture, its mask to be, and the overlay beside it."""
+    """A picture, its mask to be (a file, or a folder of planes), and the overlay beside it."""
 
     image: Path
     mask: Path
     overlay: Path
+    planes: tuple[Path, ...] = ()
 
 
-def plan(inputs: Iterable[str | Path], out: Path) -> list[Job]:
+def plan(inputs: Iterable[str | Path], out: Path, *, planes: Sequence[str] = ()) -> list[Job]:
     """The jobs for pictures, folders (searched through) and globs.
 
-    The mask of `FOLDER/a/b.jpg` is `OUT/a/b.png`, its overlay `OUT/overlay/a/b.jpg`.
+    The mask of `FOLDER/a/b.jpg` is `OUT/a/b.png`, its overlay `OUT/overlay/a/b.jpg`. With the
+    names of `planes` the mask is a folder of them, `OUT/a/b/PLANE.png`.
 
     Raises:
         DataError: nothing to do, or an input that is not there.
@@ -30,15 +32,16 @@ def plan(inputs: Iterable[str | Path], out: Path) -> list[Job]:
     if not found:
         raise _nothing(", ".join(str(text) for text in inputs) or "predict")
     jobs: dict[Path, Job] = {}
+    owner: dict[Path, Job] = {}
     for image, relative in found:
-        job = Job(
-            image,
-            out / relative.with_suffix(".png"),
-            out / "overlay" / relative.with_suffix(".jpg"),
-        )
-        earlier = jobs.setdefault(job.mask, job)
-        if earlier.image.resolve() != image.resolve():
-            raise _collision(earlier, job)
+        mask = out / relative.with_suffix("" if planes else ".png")
+        overlay = out / "overlay" / relative.with_suffix(".jpg")
+        job = Job(image, mask, overlay, tuple(mask / f"{name}.png" for name in planes))
+        for path in (job.mask, *job.planes):
+            earlier = owner.setdefault(path, job)
+            if earlier.image.resolve() != image.resolve():
+                raise _collision(path, earlier, job)
+        jobs.setdefault(job.mask, job)
     _refuse_sources(jobs.values())
     return list(jobs.values())
 
@@ -63,7 +66,7 @@ def _pictures(text: str, out: Path) -> list[tuple[Path, Path]]:
 def _refuse_sources(jobs: Iterable[Job]) -> None:
     sources = {job.image.resolve() for job in jobs}
     for job in jobs:
-        for target in (job.mask, job.overlay):
+        for target in (*(job.planes or (job.mask,)), job.overlay):
             if target.resolve() in sources:
                 raise RunError(
                     target,
@@ -82,9 +85,9 @@ def _nothing(where: str) -> DataError:
     )
 
 
-def _collision(one: Job, other: Job) -> RunError:
+def _collision(path: Path, one: Job, other: Job) -> RunError:
     return RunError(
-        other.mask,
+        path,
         found=f"would be the mask of both {one.image} and {other.image}",
         allowed="each picture needs a mask of its own",
         fix="Predict them into different folders.",

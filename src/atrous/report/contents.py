@@ -89,8 +89,8 @@ class Contents:
         return self.options.get(table, {}).get(key)
 
     @cached_property
-    def confusion(self) -> Int64[np.ndarray, "K K"]:
-        """Pixels by true class (row) and predicted class (column)."""
+    def confusion(self) -> Int64[np.ndarray, "K K"] | Int64[np.ndarray, "K 2 2"]:
+        """Pixels by true class (row) and predicted class (column); or those of each class."""
         return np.array(self.scores["confusion"], np.int64)
 
 
@@ -167,15 +167,17 @@ def _classes(dataset: Mapping[str, Any], scores: Mapping[str, Any], folder: RunF
     """The label space of the data set; where it is not told, the names of the scores."""
     try:
         names = tuple(row["name"] for row in scores["classes"])
-        square = np.shape(scores["confusion"]) == (len(names), len(names))
+        shape = np.shape(scores["confusion"])
+        task = "multilabel" if shape == (len(names), 2, 2) else "multiclass"
+        known = task == "multilabel" or shape == (len(names), len(names))
     except (KeyError, TypeError, ValueError):
-        square, names = False, ()
-    if not square or not {"mIoU", "pixel_accuracy", "pixels"} <= scores.keys():
+        known, names, task = False, (), "multiclass"
+    if not known or not {"mIoU", "pixel_accuracy", "pixels"} <= scores.keys():
         raise _damaged(folder.scores, "lacks scores, classes or a square confusion matrix")
     try:
         classes = Classes.from_dict(dataset["classes"])
     except (KeyError, TypeError, ValueError, AttributeError):
-        return Classes(names)
+        return Classes(names, task=task)
     if classes.names != names:
         raise _damaged(folder.dataset, "has other classes than scores.json")
     return classes

@@ -5,11 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from atrous.classes import Classes
 from atrous.errors import AtrousError
-from atrous.metrics.scores import Scores
+from atrous.metrics.scores import scored
 from atrous.report.contents import Contents, Shown
 from atrous.report.pictures import layers
 from atrous.report.tables import largest_confusions
@@ -100,7 +98,7 @@ def _shown(
         notes.append(f"{name} is left out: {error}")
         return None
     pred = predict(sample.image)
-    scores = Scores(classes.names, _counts(pred, sample.mask, classes))
+    scores = scored(pred, sample.mask, classes, parallel=False)
     if not abs(scores.miou - miou) < SAME:
         notes.append(
             f"{name} now scores {scores.miou:.3f}, not {miou:.3f}: "
@@ -111,12 +109,6 @@ def _shown(
         for c in largest_confusions(scores.confusion, 1)
     ]
     made = layers(sample.image, sample.mask, pred, classes)
-    return Shown(name, miou, made, 1 - scores.pixel_accuracy, mistakes[0] if mistakes else None)
-
-
-def _counts(pred: Mask, mask: Mask, classes: Classes) -> np.ndarray:
-    from atrous.kernels.counts import confusion_counts
-
-    return confusion_counts(
-        pred, mask, num_classes=len(classes), ignore_index=classes.ignore_index, parallel=False
-    )
+    wrong = ((pred != sample.mask) & (sample.mask != classes.ignore_index)).sum()
+    share = float(wrong) / max(scores.pixels, 1)
+    return Shown(name, miou, made, share, mistakes[0] if mistakes else None)

@@ -67,6 +67,7 @@ def _header(contents: Contents) -> str:
     data = str(contents.dataset.get("root") or "").replace("\\", "/").rstrip("/").rpartition("/")[2]
     counts = ", ".join(f"{_pictures(split)} {name}" for name, split in splits.items())
     facts = [
+        ("Task", contents.classes.task),
         ("Model", model),
         ("Encoder", encoder),
         ("Data set", data + (f" ({counts})" if counts else "")),
@@ -77,6 +78,7 @@ def _header(contents: Contents) -> str:
     tiles = [
         ("Pixel accuracy", score(scores["pixel_accuracy"])),
         ("mIoU per image", score(scores.get("mIoU_per_image"))),
+        *([("Boundary IoU", score(scores["boundary_mIoU"]))] if "boundary_mIoU" in scores else []),
         ("Images", _count(scores.get("num_images"))),
         ("Pixels with truth", _millions(scores["pixels"])),
     ]
@@ -143,6 +145,8 @@ def _class_section(contents: Contents) -> str:
 
 
 def _confusion_section(contents: Contents) -> str:
+    if contents.classes.task == "multilabel":  # no class is taken for another
+        return ""
     names, colours = contents.classes.names, contents.classes.colours
     items = "".join(
         f"<li>{chip(colours[c.truth])}<b>{escape(names[c.truth])}</b> taken for "
@@ -228,6 +232,8 @@ def _legend(classes: Classes) -> str:
         '<li><span class="chip right"></span>right, dimmed</li>'
         '<li><span class="chip ignored"></span>no truth, not scored</li>'
     )
+    if classes.task == "multilabel":
+        items += "<li>several at once: the mean of their colours</li>"
     names = f'<ul class="legend" aria-label="Classes">{items}</ul>'
     if len(classes) > MOST_IN_LEGEND:
         names = f"<details><summary>The {len(classes)} classes</summary>{names}</details>"

@@ -16,7 +16,7 @@ from PIL import features
 
 from atrous.classes import Classes
 from atrous.data.images import fit_image
-from atrous.data.masks import colourise
+from atrous.data.masks import colourise, has_colour
 from atrous.types import Image, Mask
 
 WIDEST = 480  # pixels
@@ -68,6 +68,8 @@ def layers(image: Image, mask: Mask, pred: Mask, classes: Classes) -> Layers:
 def verdicts(mask: Mask, pred: Mask, classes: Classes) -> UInt8[np.ndarray, "H W"]:
     """The `Verdict` of each pixel; wrong pixels on every other diagonal band are stripes.
 
+    A multilabel pixel is right if all its classes are.
+
     Example:
         >>> truth, pred = np.uint8([[0, 1, 255]]), np.uint8([[0, 0, 1]])
         >>> verdicts(truth, pred, Classes(("sky", "road")))
@@ -86,8 +88,8 @@ def painted(judged: UInt8[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W 4"]:
 
 
 def tinted(mask: Mask, classes: Classes) -> UInt8[np.ndarray, "H W 4"]:
-    """The mask in the classes' colours, ignored pixels transparent."""
-    seen = np.where(mask == classes.ignore_index, 0, 255).astype(np.uint8)[..., None]
+    """The mask in the classes' colours, pixels without a class transparent."""
+    seen = np.where(has_colour(mask, classes), 255, 0).astype(np.uint8)[..., None]
     return np.concatenate([colourise(mask, classes) * (seen > 0), seen], axis=2)
 
 

@@ -38,12 +38,14 @@ def class_table(
 ) -> str:
     """A row a class, in the classes' order; the best and the worst IoU are marked.
 
-    `trends` holds the IoU of each class at each validation.
+    `trends` holds the IoU of each class at each validation. The column of boundary IoU is there
+    if the scores have it: those of before it was counted do not.
     """
     known = [row["IoU"] for row in rows if row["IoU"] is not None]
     marks = {min(known): "worst", max(known): "best"} if len(set(known)) > 1 else {}
+    borders = any("boundary_IoU" in row for row in rows)
     lines = [
-        _class_row(row, colour, trend, marks.get(row["IoU"], ""))
+        _class_row(row, colour, trend, marks.get(row["IoU"], ""), borders)
         for row, colour, trend in zip(rows, classes.colours, trends, strict=True)
     ]
     heads = [
@@ -51,6 +53,7 @@ def class_table(
         for head, wide in [
             ("Class", ""),
             ("IoU", ' class="wide"'),
+            *([("Boundary IoU", ' class="num"')] if borders else []),
             ("Precision", ' class="num"'),
             ("Recall", ' class="num"'),
             ("Pixel share", ' class="num"'),
@@ -90,12 +93,14 @@ def confusion_table(confusion: Int64[np.ndarray, "K K"], classes: Classes) -> st
 
 
 def largest_confusions(confusion: Int64[np.ndarray, "K K"], count: int = 6) -> list[Confused]:
-    """The confusions that cost the most pixels, largest first.
+    """The confusions that cost the most pixels, largest first; none where classes overlap.
 
     Example:
         >>> largest_confusions(np.array([[8, 2], [0, 5]]))
         [Confused(truth=0, prediction=1, pixels=2, share=0.2)]
     """
+    if confusion.ndim == 3:  # of multilabel: a missed class is not taken for another
+        return []
     wrong = confusion.copy()
     np.fill_diagonal(wrong, 0)
     shares = row_shares(confusion)
@@ -178,17 +183,23 @@ def percent(share: float | None) -> str:
 
 
 def _class_row(
-    row: Mapping[str, Any], colour: Colour, trend: Float64[np.ndarray, " V"], mark: str
+    row: Mapping[str, Any],
+    colour: Colour,
+    trend: Float64[np.ndarray, " V"],
+    mark: str,
+    borders: bool,
 ) -> str:
     iou = row["IoU"]
     badge = f' <span class="badge {mark}">{mark}</span>' if mark else ""
     absent = ' title="in neither truth nor prediction"' if iou is None else ""
     label = f"IoU of {row['name']} at each validation"
+    border = f'<td class="num">{score(row.get("boundary_IoU"))}</td>' if borders else ""
     return (
         f'<tr><th scope="row">{chip(colour)}{escape(row["name"])}{badge}</th>'
         f'<td class="wide"{absent}><span class="bar"><span style="width:{(iou or 0) * 100:.1f}%">'
         f'</span></span><b data-iou="{"" if iou is None else repr(iou)}">{score(iou)}</b></td>'
-        f'<td class="num">{score(row["precision"])}</td><td class="num">{score(row["recall"])}</td>'
+        f'{border}<td class="num">{score(row["precision"])}</td>'
+        f'<td class="num">{score(row["recall"])}</td>'
         f'<td class="num">{percent(row["pixel_share"])}</td>'
         f'<td class="trend">{sparkline(trend, label=label)}</td></tr>'
     )

@@ -69,7 +69,7 @@ def train_events(
         if not resume:
             refuse_taken(run)
         recipe = run_recipe(run, config=config, flags=flags, sets=sets, resume=resume)
-        dataset = open_dataset(Path(data))
+        dataset = open_dataset(Path(data), task=recipe.task)
         yield from (Note(note) for note in dataset.notes)
         yield from training(run, recipe, dataset, resume=resume, workers=workers)
 

@@ -19,7 +19,7 @@ from atrous.errors import RunError, WeightsError
 from atrous.files import sync_folder
 from atrous.models.build import Segmenter
 from atrous.recipe import Recipe, difference, from_tables
-from atrous.runs import RunFolder
+from atrous.runs import RunFolder, model_facts
 from atrous.types import PixelType
 from atrous.weights import Weights, read_weights, write_weights
 
@@ -99,14 +99,13 @@ def write_derived(run: RunFolder, training: Training) -> None:
     """Write `last` and `best` from the state."""
     facts = training.facts
     parameters = sum(parameter.numel() for parameter in training.model.parameters())
-    about = {
-        "kind": "model",
-        "ema": facts.recipe.train.ema > 0,
-        "recipe": facts.recipe.model_dump(),
-        "classes": facts.classes.to_dict(),
-        "dtype": facts.dtype,
-        "parameters": parameters,
-    }
+    about = model_facts(
+        facts.recipe,
+        facts.classes,
+        dtype=facts.dtype,
+        parameters=parameters,
+        averaged=facts.recipe.train.ema > 0,
+    )
     last = {**about, "weights": "last", "step": facts.step}
     write_weights(run.weights("last"), _arrays(training.ema.state_dict()), last)
     if training.best:
@@ -152,7 +151,8 @@ def check_same_run(old: Facts, new: Facts, run: RunFolder) -> None:
         raise RunError(run.path, found=f"was begun with {changed}", allowed=allowed, fix=fix)
     if old.classes != new.classes:
         names = [*zip(old.classes.names, new.classes.names, strict=False)]
-        pair = next((p for p in names if p[0] != p[1]), (len(old.classes), len(new.classes)))
+        tasks, sizes = (old.classes.task, new.classes.task), (len(old.classes), len(new.classes))
+        pair = next((p for p in [*names, tasks] if p[0] != p[1]), sizes)
         found = f"holds a state of another label space ({pair[0]} there, {pair[1]} in the data)"
         raise RunError(run.path, found=found, allowed=allowed, fix=fix)
     if old.dataset != new.dataset:

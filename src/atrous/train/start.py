@@ -4,6 +4,7 @@ import copy
 import json
 import platform
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,8 @@ from atrous.files import make_folder, remove_leftovers, write_whole
 from atrous.machine import cores
 from atrous.models.build import build_model
 from atrous.predict.engines.torch import pick_device
-from atrous.recipe import Recipe, to_toml
-from atrous.runs import RunFolder
+from atrous.recipe import Basic, Recipe, to_toml
+from atrous.runs import RunFolder, read_model, weights_file
 from atrous.train.checkpoint import (
     Facts,
     Training,
@@ -30,7 +31,7 @@ from atrous.train.events import Note
 from atrous.train.optim import build_optimizer
 from atrous.train.step import Objective
 
-CLASSES_SHOWN = 24
+CLASSES_SHOWN, NEW_SHOWN = 24, 6
 
 
 def start(
@@ -47,7 +48,7 @@ def start(
         if not dataset.counts[split].any():
             raise DataError(
                 dataset.root,
-                found=f"has no pixel of any class in {split}: all are ignored",
+                found=f"has no pixel of any class in {split}",
                 allowed="training and validation need labelled pixels",
                 fix="Check the masks, and what dataset.toml ignores.",
             )
@@ -59,11 +60,46 @@ def start(
         facts = earlier
     torch.set_num_threads(facts.threads)
     now = new_training(facts, dataset)
+    notes = [Note(note)] if resume else []
     if state:
         restore(now, state)
         write_derived(run, now)
-    notes = [Note(note)] if resume else []
+    elif recipe.model.from_run:
+        notes.append(take_over(now, Path(recipe.model.from_run)))
     return now, [*notes, *described(now, dataset)]
+
+
+@torch.no_grad()
+def take_over(now: Training, run: Path) -> Note:
+    """Give the networks the weights of a run where name and shape agree; says what stays new.
+
+    So FCN-16s goes on from FCN-32s, and a data set with other classes from any run.
+
+    Raises:
+        RunError, WeightsError: there are no weights, or none that fits.
+    """
+    file = weights_file(run)
+    theirs = read_model(file).tensors
+    own = now.model.state_dict()
+    fitting = {
+        key for key, tensor in own.items() if key in theirs and theirs[key].shape == tensor.shape
+    }
+    if not fitting:
+        raise RunError(
+            file,
+            found="holds no tensor of this model, by name and shape",
+            allowed=f"{now.facts.recipe.model.name} can begin with the weights of its relatives",
+            fix="Give a run on the same encoder in model.from_run.",
+        )
+    for network in (now.model, now.ema):
+        for key, tensor in network.state_dict().items():
+            if key in fitting:
+                tensor.copy_(torch.from_numpy(theirs[key]))
+    new = [key for key in own if key not in fitting]
+    rest = (
+        f"; new: {', '.join(new[:NEW_SHOWN])}{', …' if len(new) > NEW_SHOWN else ''}" if new else ""
+    )
+    return Note(f"Weights of {run}: {len(fitting)} of {len(own)} tensors taken{rest}.")
 
 
 def refuse_taken(run: RunFolder) -> None:
@@ -97,23 +133,33 @@ def new_training(facts: Facts, dataset: DataSet) -> Training:
     """Networks and optimiser at step 0."""
     recipe = facts.recipe
     model = build_model(
-        recipe.model, num_classes=len(dataset.classes), dtype=dataset.dtype, seed=recipe.seed
+        recipe.model, num_classes=dataset.classes.num_logits, dtype=dataset.dtype, seed=recipe.seed
     )
+    if recipe.model.from_run:
+        model.encoder.origin, model.encoder.trained = f"weights of {recipe.model.from_run}", True
     model = model.to(pick_device(recipe.device)).to(memory_format=torch.channels_last)
     ema = copy.deepcopy(model).requires_grad_(False)
     return Training(model, ema, build_optimizer(model, recipe.train), {}, facts)
 
 
 def objective(now: Training, dataset: DataSet) -> Objective:
-    """The loss's class weights, from the pixels of train."""
+    """What is made small: the recipe's loss, with class weights from the pixels of train."""
     weights = weights_of_classes(now, dataset).astype(np.float32)
     on_device = torch.from_numpy(weights).to(now.model.device)
-    return Objective(dataset.classes.ignore_index, on_device)
+    classes = dataset.classes
+    return Objective(now.facts.recipe.loss, classes.task, classes.ignore_index, on_device)
 
 
 def weights_of_classes(now: Training, dataset: DataSet) -> np.ndarray:
     """A weight for each class, from its pixels in train."""
-    return class_weights(dataset.counts["train"], now.facts.recipe.train.class_weight)
+    options = now.facts.recipe.loss
+    return class_weights(
+        dataset.counts["train"],
+        options.class_weights,
+        power=options.class_power,
+        beta=options.effective_beta,
+        around=dataset.around("train"),
+    )
 
 
 def prepare_folder(run: RunFolder, recipe: Recipe, dataset: DataSet) -> None:
@@ -142,15 +188,18 @@ def described(now: Training, dataset: DataSet) -> Iterator[Note]:
     """What was decided, in sentences."""
     model, facts = now.facts.recipe.model, now.facts
     parameters = sum(parameter.numel() for parameter in now.model.parameters())
+    on = "" if isinstance(model, Basic) else f" on {model.encoder}"
+    stride = max(now.model.encoder.strides)
     yield Note(
-        f"Model: {model.name} on {model.encoder} ({now.model.encoder.origin}), "
-        f"{parameters / 1e6:.1f} M parameters, output stride {model.output_stride}."
+        f"Model: {model.name}{on} ({now.model.encoder.origin}), "
+        f"{parameters / 1e6:.1f} M parameters, output stride {stride}."
     )
-    if facts.recipe.train.class_weight:
+    if facts.recipe.loss.class_weights != "none":
         weights = weights_of_classes(now, dataset)
         shown = [f"{n} {w:.2f}" for n, w in zip(dataset.classes.names, weights, strict=True)]
         more = ", …" if len(shown) > CLASSES_SHOWN else ""
-        yield Note(f"Class weights: {', '.join(shown[:CLASSES_SHOWN])}{more}.")
+        kind = facts.recipe.loss.class_weights.replace("_", " ")
+        yield Note(f"Class weights ({kind}): {', '.join(shown[:CLASSES_SHOWN])}{more}.")
     unseen = [
         n for n, c in zip(dataset.classes.names, dataset.counts["train"], strict=True) if not c
     ]

@@ -9,15 +9,19 @@ from torch import Tensor
 
 from atrous.data.loading import Batch
 from atrous.errors import RunError
-from atrous.losses import cross_entropy
+from atrous.losses import loss
 from atrous.models.build import Segmenter
+from atrous.recipe import Loss
+from atrous.types import Task
 
 
 class Objective(NamedTuple):
     """What the loss needs beside logits and masks."""
 
+    options: Loss
+    task: Task
     ignore_index: int
-    class_weights: Tensor | None
+    class_weights: Tensor | None = None
 
 
 class Update(NamedTuple):
@@ -31,18 +35,19 @@ class Update(NamedTuple):
 def forward_backward(
     model: Segmenter, images: Tensor, masks: Tensor, objective: Objective, precision: str
 ) -> tuple[Tensor, Tensor]:
-    """Add the gradient of the loss's sum; returns the sum and the number of valid pixels."""
+    """Add the gradient of the loss's sum; returns the sum and the number of valid pixels.
+
+    All that the model has supervised goes into the sum, with its weight.
+    """
     with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16"):
-        logits = model(images)
-    total, valid = cross_entropy(
-        logits,
-        masks,
-        grid=model.grid,
-        ignore_index=objective.ignore_index,
-        class_weights=objective.class_weights,
-    )
+        supervised = model.supervised(images)
+    parts = [
+        (weight, *loss(logits, masks, grid=grid, **objective._asdict()))
+        for logits, grid, weight in supervised
+    ]
+    total = torch.stack([weight * part for weight, part, _ in parts]).sum()
     total.backward()
-    return total.detach(), valid
+    return total.detach(), parts[0][-1]  # the valid pixels are the same ones in each part
 
 
 def update(

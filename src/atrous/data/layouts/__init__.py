@@ -17,6 +17,7 @@ from atrous.data.layouts.pairs import (
     Pool,
     folders,
     pair_up,
+    planes_of,
     shown,
 )
 from atrous.data.layouts.splits import (
@@ -50,6 +51,7 @@ def find_layout(root: Path) -> Layout:
     found = _recognise(root, declared) or _refuse(root)
     splits, notes = _split(root, found, declared)
     layout = Layout(found.kind, root, splits, found.names, found.colours, found.remap, notes)
+    layout = replace(layout, planes=planes_of(splits))
     if declared is not None:
         layout = _declare(layout, declared)
     if "train" in layout.splits and "val" not in layout.splits:
@@ -121,6 +123,7 @@ def _together(pools: dict[str, Pool]) -> Pool:
 
 
 def _declare(layout: Layout, declared: Declared) -> Layout:
+    layout = replace(layout, task=declared.task)
     if declared.names is None:
         remap = {**layout.remap, **declared.resolved(layout.names)}
         return replace(layout, remap=remap)

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from atrous.data.images import is_image
-from atrous.data.masks import is_mask
+from atrous.data.masks import VOID, is_mask, plane_files
 from atrous.errors import DataError
-from atrous.types import Colour
+from atrous.types import Colour, Task
 
 MASK_ENDING = "_mask"  # `x.jpg` and `x_mask.png`
 SPLITS = ("train", "val", "test")
@@ -24,7 +24,7 @@ UNDIVIDED = ""  # the split of pairs that no folder and no list divides
 
 
 class Pair(NamedTuple):
-    """A picture and its mask; `name` is unique within a split."""
+    """A picture and its mask, a file or a folder of planes; `name` is unique within a split."""
 
     name: str
     image: Path
@@ -47,8 +47,9 @@ class Pool:
 class Layout:
     """Where the pairs of a data set lie, and what its layout says about labels.
 
-    `names` is None where nothing declares the classes. `remap` is as in `Classes`. `notes`
-    are the decisions taken, a sentence each, for printing.
+    `names` and `task` are None where nothing declares them. `remap` is as in `Classes`.
+    `planes` are the names of all planes where masks are folders of planes, void left out, else
+    None. `notes` are the decisions taken, a sentence each, for printing.
     """
 
     kind: str
@@ -58,6 +59,8 @@ class Layout:
     colours: tuple[Colour, ...] | None = None
     remap: dict[int, int | str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    task: Task | None = None
+    planes: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -127,9 +130,22 @@ def masks(folder: Path) -> dict[str, Path]:
 
 
 def folder_pool(images: Path, masks_folder: Path) -> Pool:
-    """The pool of a folder of pictures and one of masks; `x_mask.png` also serves `x.jpg`."""
+    """The pool of a folder of pictures and one of masks.
+
+    `x_mask.png` also serves `x.jpg`, and so does a folder `x/` of planes.
+
+    Raises:
+        DataError: a picture has both a mask file and a folder of planes.
+    """
     found = pictures(images)
-    return Pool(found, {_bare(name, found): path for name, path in masks(masks_folder).items()})
+    truth: dict[str, Path] = {}
+    for name, path in masks(masks_folder).items():
+        bare, folder = _bare(name, found), name.rpartition("/")[0]
+        if bare in found or folder not in found:
+            truth[bare] = path
+        elif truth.setdefault(folder, path.parent) != path.parent:
+            raise _two_masks(truth[folder], path.parent)
+    return Pool(found, truth)
 
 
 def mixed_pool(folder: Path) -> Pool | None:
@@ -156,6 +172,27 @@ def pair_up(pool: Pool, where: Path) -> tuple[Pair, ...]:
     if lonely_masks:
         raise _unpaired(where, "mask", "picture", [pool.masks[name] for name in lonely_masks])
     return tuple(Pair(name, pool.images[name], pool.masks[name]) for name in sorted(pool.masks))
+
+
+def planes_of(splits: dict[str, tuple[Pair, ...]]) -> tuple[str, ...] | None:
+    """The names of all planes, sorted, void left out; None if no mask is a folder of planes.
+
+    Raises:
+        DataError: some masks are folders of planes, and some are not; a folder is empty.
+    """
+    masks = [pair.mask for pairs in splits.values() for pair in pairs]
+    folders = [mask for mask in masks if mask.is_dir()]
+    if not folders:
+        return None
+    if len(folders) < len(masks):
+        file = next(mask for mask in masks if not mask.is_dir())
+        raise DataError(
+            file,
+            found=f"is a file, while {folders[0]} is a folder of planes",
+            allowed="masks are all files, or all folders with a picture a class",
+            fix="Bring them into one form.",
+        )
+    return tuple(sorted({name for folder in folders for name in plane_files(folder)} - {VOID}))
 
 
 def shown(names: Iterable[object], limit: int = 3) -> str:
@@ -225,6 +262,15 @@ def _by_name(folder: Path, files: list[Path], wanted: Callable[[Path], bool]) ->
 def _bare(name: str, images: dict[str, Path]) -> str:
     bare = name.removesuffix(MASK_ENDING)
     return bare if name not in images and bare in images else name
+
+
+def _two_masks(file: Path, folder: Path) -> DataError:
+    return DataError(
+        folder.parent,
+        found=f"has both {file.name} and {folder.name}/ for one picture",
+        allowed="a mask is a file, or a folder with a picture a class",
+        fix="Remove one of the two.",
+    )
 
 
 def _unpaired(where: Path, one: str, other: str, paths: list[Path]) -> DataError:

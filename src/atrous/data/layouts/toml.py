@@ -5,12 +5,12 @@ import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 from atrous.classes import IGNORE, from_hex
 from atrous.data.layouts.pairs import SPLITS
 from atrous.errors import DataError
-from atrous.types import Colour
+from atrous.types import Colour, Task
 
 FILE = "dataset.toml"
 _KEYS = ("classes", "colours", "ignore_index", "task", "remap", "splits")
@@ -33,6 +33,7 @@ class Declared:
     lists: dict[str, Path] = field(default_factory=dict)
     share: float | None = None
     group: re.Pattern[str] | None = None
+    task: Task | None = None
 
     def resolved(self, names: tuple[str, ...] | None) -> dict[int, int | str]:
         """The remap with class names turned into indices of `names`.
@@ -72,11 +73,8 @@ def read_toml(root: Path) -> Declared | None:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         _refuse(path, f"is not TOML ({error})", "it is a TOML file in UTF-8", "Correct that line.")
     _known(path, data, _KEYS, "")
-    task = data.get("task", "multiclass")
-    if task != "multiclass":
-        fix = 'Write task = "multiclass" (two classes are trained as two), or leave it out.'
-        _refuse(path, f"task = {task!r}", 'only "multiclass" is built so far', fix)
-    names = _names(path, data.get("classes"))
+    task = _task(path, data.get("task"))
+    names = _names(path, data.get("classes"), least=1 if task == "multilabel" else 2)
     splits = _table(path, data, "splits")
     _known(path, splits, _SPLIT_KEYS, "[splits] ")
     return Declared(
@@ -87,6 +85,7 @@ def read_toml(root: Path) -> Declared | None:
         lists={split: _list(root, path, split, value) for split, value in _lists(splits)},
         share=_share(path, splits.get("val")),
         group=_group(path, splits.get("group")),
+        task=task,
     )
 
 
@@ -96,13 +95,22 @@ def nearest(word: str, words: tuple[str, ...]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
-def _names(path: Path, value: Any) -> tuple[str, ...] | None:
+def _task(path: Path, value: Any) -> Task | None:
+    if value is None or value in get_args(Task):
+        return value
+    allowed = "it is one of " + ", ".join(f'"{task}"' for task in get_args(Task))
+    _refuse(
+        path, f"task = {_brief(value)}{nearest(str(value), get_args(Task))}", allowed, "Correct it."
+    )
+
+
+def _names(path: Path, value: Any, least: int) -> tuple[str, ...] | None:
     if value is None:
         return None
-    if isinstance(value, int) and not isinstance(value, bool) and 2 <= value <= _MOST_CLASSES:
+    if isinstance(value, int) and not isinstance(value, bool) and least <= value <= _MOST_CLASSES:
         return tuple(f"class {i}" for i in range(value))
     allowed = 'it is a list of two or more names, ["sky", "road"], or how many there are'
-    if not isinstance(value, list) or len(value) < 2 or len(value) > _MOST_CLASSES:
+    if not isinstance(value, list) or len(value) < least or len(value) > _MOST_CLASSES:
         _refuse(path, f"classes = {_brief(value)}", allowed, "Correct it.")
     for name in value:
         if not isinstance(name, str) or not name.strip() or value.count(name) > 1 or name == IGNORE:

@@ -30,7 +30,12 @@ class Opened(NamedTuple):
 
 
 def open_engine(
-    run_or_file: Path, *, weights: str = "last", device: str = "auto", threads: int = 0
+    run_or_file: Path,
+    *,
+    weights: str = "last",
+    device: str = "auto",
+    threads: int = 0,
+    output_stride: int = 0,
 ) -> Opened:
     """The engine that answers for a run folder or a weights file.
 
@@ -39,4 +44,5 @@ def open_engine(
     """
     from atrous.predict.engines.torch import open_torch
 
-    return open_torch(weights_file(run_or_file, weights), device=device, threads=threads)
+    path = weights_file(run_or_file, weights)
+    return open_torch(path, device=device, threads=threads, output_stride=output_stride)

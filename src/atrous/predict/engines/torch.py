@@ -10,7 +10,7 @@ from atrous.classes import Classes
 from atrous.errors import RecipeError, WeightsError
 from atrous.models.build import Segmenter, build_model
 from atrous.predict.engines import Opened
-from atrous.recipe import Recipe, from_tables
+from atrous.recipe import Recipe, at_stride, from_tables
 from atrous.runs import read_model
 from atrous.types import Grid, Images
 
@@ -39,27 +39,32 @@ class TorchEngine:
         return logits.float().contiguous().cpu().numpy()
 
 
-def open_torch(path: Path, *, device: str = "auto", threads: int = 0) -> Opened:
+def open_torch(
+    path: Path, *, device: str = "auto", threads: int = 0, output_stride: int = 0
+) -> Opened:
     """The engine of a weights file that `atrous train` wrote.
 
-    `threads` other than 0 sets those of torch, for the whole process.
+    `threads` other than 0 sets those of torch, for the whole process; `output_stride` other
+    than 0 gives the same weights another stride.
     """
     if threads:
         torch.set_num_threads(threads)
     tensors, about, digest = read_model(path)
     classes = Classes.from_dict(about["classes"])
     recipe = from_tables(about["recipe"], where=str(path))
-    model = restored(recipe, len(classes), about["dtype"], tensors, path)
+    if output_stride:
+        recipe = at_stride(recipe, output_stride)
+    model = restored(recipe, classes.num_logits, about["dtype"], tensors, path)
     model = model.to(pick_device(device)).to(memory_format=torch.channels_last)
-    return Opened(TorchEngine(model), classes, digest, describe(about))
+    words = describe(about) + (f", at output stride {output_stride}" if output_stride else "")
+    return Opened(TorchEngine(model), classes, digest, words)
 
 
 def restored(
-    recipe: Recipe, num_classes: int, dtype: Any, tensors: dict[str, np.ndarray], path: Path
+    recipe: Recipe, num_logits: int, dtype: Any, tensors: dict[str, np.ndarray], path: Path
 ) -> Segmenter:
     """The model of a recipe with the weights of a file; every tensor must have its place."""
-    options = recipe.model.model_copy(update={"pretrained": False})
-    model = build_model(options, num_classes=num_classes, dtype=dtype)
+    model = build_model(recipe.model.bare(), num_classes=num_logits, dtype=dtype)
     own = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     theirs = {name: array.shape for name, array in tensors.items()}
     if own != theirs:
@@ -67,8 +72,8 @@ def restored(
         raise WeightsError(
             path,
             found=f"has {theirs.get(name, 'nothing')} for {name}",
-            allowed=f"{recipe.model.name} of {num_classes} classes has {own.get(name, 'nothing')}",
-            fix="Use the version of atrous and timm that wrote the file.",
+            allowed=f"{recipe.model.name} of {num_logits} logits has {own.get(name, 'nothing')}",
+            fix="Use the version of atrous and timm that wrote the file, and its output stride.",
         )
     model.load_state_dict({name: torch.from_numpy(array) for name, array in tensors.items()})
     return model
@@ -76,6 +81,8 @@ def restored(
 
 def describe(about: dict[str, Any]) -> str:
     """Which weights these are, in words."""
+    if origin := about.get("origin"):
+        return f"weights of {origin['from']} ({origin['file']})"
     averaged = ", averaged (EMA)" if about["ema"] else ""
     chosen = ", chosen on val" if about["weights"] == "best" else ""
     return f"{about['weights']} weights, step {about['step']}{averaged}{chosen}"

@@ -8,134 +8,52 @@ import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 
 from atrous.errors import RecipeError
+from atrous.recipe.models import (
+    MODEL_TABLES,
+    Basic,
+    DeepLabV1,
+    DeepLabV2,
+    DeepLabV3,
+    DeepLabV3Plus,
+    Encoded,
+    Fcn,
+    FcnDilated,
+    Model,
+    ModelOptions,
+)
+from atrous.recipe.table import Options
+from atrous.recipe.training import Augment, Loss, Predict, Train
 
-
-class Options(BaseModel):
-    """A table of a recipe."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        allow_inf_nan=False,
-        use_attribute_docstrings=True,  # a field's sentence stands under it
-    )
-
-
-class Fcn(Options):
-    """Fully convolutional networks (Long et al. 2015): score layers and skips on any encoder."""
-
-    name: Literal["fcn32s", "fcn16s", "fcn8s"] = "fcn8s"
-    """The finest skip used."""
-    encoder: str = "efficientnet_lite0"
-    """A timm model that gives features."""
-    pretrained: bool = True
-    """Start from ImageNet weights where a package has them."""
-    output_stride: Literal[8, 16, 32] = 32
-    """Pixels a cell of the deepest features."""
-    fc_channels: int = Field(default=512, ge=1)
-    """Maps of the layer before the deepest score."""
-    dropout: float = Field(default=0.5, ge=0, lt=1)
-    """Share of those maps dropped in training."""
-
-
-class DeepLabV3Plus(Options):
-    """DeepLab v3+ (Chen et al. 2018b): atrous pyramid, image pooling, stride-4 decoder."""
-
-    name: Literal["deeplabv3plus"] = "deeplabv3plus"
-    """One word chooses the model."""
-    encoder: str = "efficientnet_lite0"
-    """A timm model that gives features."""
-    pretrained: bool = True
-    """Start from ImageNet weights where a package has them."""
-    output_stride: Literal[8, 16] = 16
-    """8 is finer; the last stages hold 4x as much."""
-    aspp_channels: int = Field(default=256, ge=1)
-    """Maps of each branch of the pyramid."""
-    low_level_channels: int = Field(default=48, ge=1)
-    """Maps kept of the stride-4 features."""
-    decoder_channels: int = Field(default=256, ge=1)
-    """Maps of the decoder."""
-    separable: bool = True
-    """Depthwise separable 3x3 in pyramid and decoder."""
-    dropout: float = Field(default=0.1, ge=0, lt=1)
-    """Share of pyramid maps dropped in training."""
-
-
-Model = Annotated[DeepLabV3Plus | Fcn, Field(discriminator="name")]
-MODEL_TABLES: dict[str, type[Options]] = {  # which table a name opens
-    name: table
-    for table in (DeepLabV3Plus, Fcn)
-    for name in get_args(table.model_fields["name"].annotation)
-}
-
-
-class Augment(Options):
-    """How a training picture is changed before it is seen."""
-
-    crop: int = Field(default=304, ge=64, le=4096)
-    """Side of the training square, pixels."""
-    scale_min: float = Field(default=0.5, gt=0, le=8)
-    """Smallest random scale."""
-    scale_max: float = Field(default=2.0, gt=0, le=8)
-    """Largest random scale."""
-    flip: bool = True
-    """Mirror left-right half of the time."""
-    photometric: float = Field(default=0.3, ge=0, le=1)
-    """Brightness, contrast, saturation: +- share."""
-
-    @model_validator(mode="after")
-    def _scales_in_order(self) -> "Augment":
-        if self.scale_min > self.scale_max:
-            raise ValueError(f"scale_min must not exceed scale_max, {self.scale_max}")
-        return self
-
-
-class Train(Options):
-    """The optimisation."""
-
-    steps: int = Field(default=1000, ge=1, le=10**9)
-    """Updates of the weights."""
-    batch: int = Field(default=8, ge=1, le=4096)
-    """Pictures in one forward pass."""
-    accumulate: int = Field(default=1, ge=1)
-    """Forward passes that make one update."""
-    optimizer: Literal["adamw", "sgd"] = "adamw"
-    """Update rule."""
-    lr: float = Field(default=1.5e-3, gt=0)
-    """Peak learning rate of decoder and head."""
-    encoder_lr: float = Field(default=0.3, ge=0)
-    """Factor on lr for the encoder."""
-    momentum: float = Field(default=0.9, ge=0, lt=1)
-    """Of sgd; beta1 of adamw."""
-    weight_decay: float = Field(default=0.01, ge=0)
-    """On weights of convolutions, not on biases."""
-    warmup: int = Field(default=50, ge=0)
-    """Steps of linear rise of the rate (half of all at most)."""
-    poly_power: float = Field(default=0.9, gt=0)
-    """Rate falls as (1 - step / steps) ** this."""
-    clip: float = Field(default=5.0, ge=0)
-    """Largest gradient norm; 0 = no limit."""
-    class_weight: float = Field(default=0.35, ge=0, le=1)
-    """Weight (1 / frequency) ** this; 0 = none."""
-    ema: float = Field(default=0.999, ge=0, lt=1)
-    """Decay of the averaged weights; 0 = off."""
-    precision: Literal["f32", "bf16", "auto"] = "f32"
-    """Bf16 is used only where its self-test passes; auto tries it."""
-    validate_every: int = Field(default=0, ge=0)
-    """Steps between validations; 0 = an eighth of all."""
-
-
-class Predict(Options):
-    """Which weights of a run answer."""
-
-    weights: Literal["last", "best"] = "last"
-    """Best was chosen on val."""
+__all__ = [
+    "MODEL_TABLES",
+    "Augment",
+    "Basic",
+    "DeepLabV1",
+    "DeepLabV2",
+    "DeepLabV3",
+    "DeepLabV3Plus",
+    "Encoded",
+    "Fcn",
+    "FcnDilated",
+    "Loss",
+    "ModelOptions",
+    "Options",
+    "Predict",
+    "Recipe",
+    "Train",
+    "at_stride",
+    "difference",
+    "flat",
+    "from_tables",
+    "make_recipe",
+    "read_toml",
+    "to_toml",
+]
 
 
 class Recipe(Options):
@@ -147,8 +65,11 @@ class Recipe(Options):
     """Where torch computes."""
     threads: int = Field(default=0, ge=0, le=1024)
     """CPU threads of torch; 0 = as many as cores."""
+    task: Literal["auto", "multiclass", "binary", "multilabel"] = "auto"
+    """What a pixel can be; auto: as the data set says or its masks show."""
     model: Model = Field(default_factory=DeepLabV3Plus)
     augment: Augment = Field(default_factory=Augment)
+    loss: Loss = Field(default_factory=Loss)
     train: Train = Field(default_factory=Train)
     predict: Predict = Field(default_factory=Predict)
 
@@ -202,14 +123,30 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def from_tables(tables: Mapping[str, Any], *, where: str) -> Recipe:
     """The recipe that nested tables describe; missing keys take their defaults."""
-    tables = json.loads(json.dumps(tables, default=str))
-    model = tables.get("model")
-    if isinstance(model, dict):
-        model.setdefault("name", DeepLabV3Plus.model_fields["name"].default)
     try:
-        return Recipe.model_validate(tables)
+        return Recipe.model_validate(_completed(json.loads(json.dumps(tables, default=str))))
     except ValidationError as error:
         raise _explained(error.errors()[0], where) from None
+
+
+def _completed(tables: dict[str, Any]) -> dict[str, Any]:
+    """With the model's name, and the crop that goes with it, where nothing says them."""
+    model, augment = tables.setdefault("model", {}), tables.setdefault("augment", {})
+    if isinstance(model, dict) and isinstance(augment, dict):  # else refused, with a message
+        name = model.setdefault("name", DeepLabV3Plus.model_fields["name"].default)
+        if name in MODEL_TABLES:
+            augment.setdefault("crop", MODEL_TABLES[name].crop)
+    return tables
+
+
+def at_stride(recipe: Recipe, output_stride: int) -> Recipe:
+    """The recipe of the same network at another output stride.
+
+    Raises:
+        RecipeError: its model has no such option, or not that stride.
+    """
+    model = recipe.model.model_dump() | {"output_stride": output_stride}
+    return from_tables({**recipe.model_dump(), "model": model}, where="predict.output_stride")
 
 
 def difference(a: Recipe, b: Recipe) -> str | None:
@@ -225,7 +162,7 @@ def flat(recipe: Recipe) -> Iterable[tuple[str, Any]]:
     """`("train.steps", 1000)` and so on, in order."""
     for name, value in recipe:
         if isinstance(value, Options):
-            yield from ((f"{name}.{key}", inner) for key, inner in value)
+            yield from ((f"{name}.{key}", getattr(value, key)) for key in _keys(value))
         else:
             yield name, value
 
@@ -235,8 +172,13 @@ def to_toml(recipe: Recipe) -> str:
     lines = [_line(recipe, name) for name, value in recipe if not isinstance(value, Options)]
     for name, table in recipe:
         if isinstance(table, Options):
-            lines += ["", f"[{name}]", *(_line(table, key) for key, _ in table)]
+            lines += ["", f"[{name}]", *(_line(table, key) for key in _keys(table))]
     return "\n".join(lines) + "\n"
+
+
+def _keys(table: Options) -> list[str]:
+    """The keys of a table, its name first."""
+    return sorted(type(table).model_fields, key=lambda key: key != "name")
 
 
 def _line(table: Options, key: str) -> str:

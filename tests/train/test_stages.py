@@ -1,0 +1,104 @@
+"""Staged training: a run goes on from the weights of another (`model.from_run`)."""
+
+import signal
+
+import numpy as np
+import pytest
+
+import atrous
+from atrous.errors import RecipeError, RunError
+from atrous.runs import RunFolder, read_model
+from atrous.train import train_events
+from atrous.train.events import Note, Stepped, Stopped
+
+FCN = ("model.encoder=mobilenetv3_small_050", "model.fc_channels=16")
+
+
+@pytest.fixture(scope="module")
+def fcn32s(shapes, tmp_path_factory):
+    run = tmp_path_factory.mktemp("stages") / "fcn32s"
+    train(shapes, run, "fcn32s")
+    return run
+
+
+def train(data, run, model, *sets, steps=2, resume=False):
+    options = ("augment.crop=64", "train.batch=2", "threads=1", "train.ema=0", *FCN, *sets)
+    flags = {"model.name": model, "train.steps": steps}
+    events = train_events(data, out=run, flags=flags, sets=options, resume=resume)
+    return [event.text for event in events if isinstance(event, Note)]
+
+
+def tensors(run):
+    return read_model(RunFolder(run).weights("last")).tensors
+
+
+def test_fcn16s_goes_on_from_fcn32s_and_says_what_is_new(shapes, fcn32s, tmp_path):
+    notes = train(shapes, tmp_path / "r", "fcn16s", f"model.from_run={fcn32s}", "train.lr=1e-9")
+    said = next(note for note in notes if note.startswith(f"Weights of {fcn32s}"))
+    assert said.endswith("new: head.scores.0.weight, head.scores.0.bias, head.up.0.weight.")
+    before, after = tensors(fcn32s), tensors(tmp_path / "r")
+    for name in ("head.score_fr.weight", "encoder.body.conv_stem.weight"):
+        np.testing.assert_allclose(before[name], after[name], atol=1e-6)
+    assert any("Model:" in note and f"weights of {fcn32s}" in note for note in notes)
+
+
+def test_a_stage_that_is_interrupted_resumes_without_the_run_before(shapes, tmp_path):
+    train(shapes, tmp_path / "one", "fcn32s")
+    options = (f"model.from_run={tmp_path / 'one'}", "train.validate_every=2")
+    train(shapes, tmp_path / "whole", "fcn16s", *options, steps=4)
+    stream = train_events(
+        shapes,
+        out=tmp_path / "cut",
+        flags={"model.name": "fcn16s", "train.steps": 4},
+        sets=("augment.crop=64", "train.batch=2", "threads=1", "train.ema=0", *FCN, *options),
+    )
+    for event in stream:
+        if isinstance(event, Stepped) and event.step == 2:
+            signal.raise_signal(signal.SIGINT)
+    assert isinstance(event, Stopped)
+    (tmp_path / "one").rename(tmp_path / "gone")
+    train(shapes, tmp_path / "cut", "fcn16s", *options, steps=4, resume=True)
+    one, other = tensors(tmp_path / "whole"), tensors(tmp_path / "cut")
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def test_a_run_that_has_nothing_in_common_is_refused(shapes, fcn32s, tmp_path):
+    with pytest.raises(RunError, match="holds no tensor of this model"):
+        atrous.train(
+            shapes,
+            out=tmp_path / "r",
+            model="fcn_basic",
+            set=[f"model.from_run={fcn32s}", "augment.crop=64"],
+        )
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_run_that_is_not_there_is_named(shapes, tmp_path):
+    with pytest.raises(RunError, match="nowhere"):
+        train(shapes, tmp_path / "r", "fcn16s", f"model.from_run={tmp_path / 'nowhere'}")
+
+
+def test_trained_weights_answer_at_another_output_stride(shapes, tmp_path):
+    sets = (*FCN[:1], "model.aspp_channels=16", "model.decoder_channels=16", "augment.crop=64")
+    atrous.train(
+        shapes,
+        out=tmp_path / "r",
+        steps=1,
+        set=[*sets, "train.batch=2", "model.decoder=false", "threads=1"],
+    )
+    coarse, fine = (atrous.load(tmp_path / "r", output_stride=stride) for stride in (0, 8))
+    assert (coarse.engine.grid.stride, fine.engine.grid.stride) == (16, 8)
+    assert fine.description.endswith("at output stride 8")
+    evaluation = atrous.evaluate(tmp_path / "r", shapes, output_stride=8)
+    assert "output stride 8" in evaluation.weights
+    atrous.predict(tmp_path / "r", shapes / "val" / "images", out=tmp_path / "m")
+    with pytest.raises(RunError, match="at output stride 8"):  # two kinds of masks must not mix
+        atrous.predict(
+            tmp_path / "r", shapes / "val" / "images", out=tmp_path / "m", output_stride=8
+        )
+
+
+def test_a_model_without_strides_refuses_another(shapes, tmp_path):
+    atrous.train(shapes, out=tmp_path / "r", model="fcn_basic", steps=1, set="augment.crop=64")
+    with pytest.raises(RecipeError, match=r"model\.output_stride: is not a key"):
+        atrous.load(tmp_path / "r", output_stride=8)
