@@ -262,5 +262,5 @@ def _kernel(y: float, factor: int = 8, count: int = 4) -> list[str]:
         parts.append(polyline(*zip(*points, strict=True), line=BLUE, width=1.5))
     total = [8 + y + height * (1 - v) for v in rows.sum(0).tolist()]
     parts.append(polyline(x, total, line=ORANGE, width=2.5))
-    note = "the outer half cell fades: beyond the border are zeros"
+    note = "both ends fade: beyond the border are zeros"
     return [*parts, text(left, y + height + 32, note, fill=MUTED)]

@@ -280,11 +280,12 @@ def test_jpeg_masks_and_converted_masks_are_told_plainly(shared_data: Path):
 
 def test_pixels_around_a_class_are_those_of_the_pictures_that_hold_it(tmp_path):
     masks = {"a": [[0, 0], [1, 255]], "b": [[0, 0], [0, 0]], "c": [[2, 2], [2, 1]]}
-    for name, mask in masks.items():
-        for folder in ("train/images", "train/masks"):
-            (tmp_path / folder).mkdir(parents=True, exist_ok=True)
-        pil.fromarray(np.uint8(mask)).save(tmp_path / "train/masks" / f"{name}.png")
-        pil.fromarray(np.zeros((2, 2, 3), np.uint8)).save(tmp_path / "train/images" / f"{name}.png")
-    dataset = open_dataset(tmp_path, only="train")
+    for split in ("train", "val"):
+        for folder in ("images", "masks"):
+            (tmp_path / split / folder).mkdir(parents=True)
+        for name, mask in masks.items():
+            pil.fromarray(np.uint8(mask)).save(tmp_path / split / "masks" / f"{name}.png")
+            pil.new("RGB", (2, 2)).save(tmp_path / split / "images" / f"{name}.png")
+    dataset = open_dataset(tmp_path)
     assert dataset.counts["train"].tolist() == [6, 2, 3]
     assert dataset.around("train").tolist() == [3 + 4, 3 + 4, 4]
