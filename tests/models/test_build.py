@@ -274,6 +274,20 @@ class TestFcn:
             pixels(built[0].eval(), images), pixels(built[1].eval(), images), rtol=1e-4, atol=1e-5
         )
 
+    @torch.inference_mode()
+    def test_resizing_lies_where_the_transposed_convolution_lies(self):
+        fixed = awake(build("fcn8s", num_classes=2, **VGG, upsampling="fixed"))
+        bilinear = build("fcn8s", num_classes=2, **VGG, upsampling="bilinear").eval()
+        bilinear.load_state_dict(
+            {k: v for k, v in fixed.state_dict().items() if not k.startswith("head.up")}
+        )
+        for skip, layer in enumerate(fixed.head.up):
+            layer.weight.copy_(transposed(2, 2, same=False, learned=False).weight)
+            assert bilinear.head.up[skip](torch.zeros(1, 2, 5, 5)).shape[2:] == (12, 12)
+        a, b = (pixels(model, picture(96, 96)) for model in (fixed, bilinear))
+        inside = (..., slice(32, 64), slice(32, 64))  # farther from where borders fade
+        torch.testing.assert_close(a[inside], b[inside], rtol=1e-3, atol=1e-4)
+
     def test_what_is_learned_is_what_was_asked_for(self):
         def learned(kind):
             model = build("fcn8s", num_classes=2, **VGG, upsampling=kind)

@@ -7,6 +7,7 @@ import pytest
 
 import atrous
 from atrous.errors import RecipeError, RunError
+from atrous.recipe import at_stride, make_recipe
 from atrous.runs import RunFolder, read_model
 from atrous.train import train_events
 from atrous.train.events import Note, Stepped, Stopped
@@ -52,10 +53,12 @@ def test_a_stage_that_is_interrupted_resumes_without_the_run_before(shapes, tmp_
         flags={"model.name": "fcn16s", "train.steps": 4},
         sets=("augment.crop=64", "train.batch=2", "threads=1", "train.ema=0", *FCN, *options),
     )
+    events = []
     for event in stream:
+        events.append(event)
         if isinstance(event, Stepped) and event.step == 2:
             signal.raise_signal(signal.SIGINT)
-    assert isinstance(event, Stopped)
+    assert isinstance(events[-1], Stopped)
     (tmp_path / "one").rename(tmp_path / "gone")
     train(shapes, tmp_path / "cut", "fcn16s", *options, steps=4, resume=True)
     one, other = tensors(tmp_path / "whole"), tensors(tmp_path / "cut")
@@ -102,3 +105,18 @@ def test_a_model_without_strides_refuses_another(shapes, tmp_path):
     atrous.train(shapes, out=tmp_path / "r", model="fcn_basic", steps=1, set="augment.crop=64")
     with pytest.raises(RecipeError, match=r"model\.output_stride: is not a key"):
         atrous.load(tmp_path / "r", output_stride=8)
+
+
+def test_rates_that_were_given_follow_the_output_stride():
+    recipe = make_recipe(sets=["model.name=deeplabv3", "model.aspp_rates=[4, 8, 12]"])
+    assert at_stride(recipe, 8).model.model_dump()["aspp_rates"] == (8, 16, 24)
+    assert at_stride(recipe, 16).model == recipe.model
+
+
+def test_a_rate_that_the_crop_leaves_no_use_for_is_told(shapes, tmp_path):
+    sets = ("model.pretrained=false", "augment.crop=64", "train.batch=2", "model.separable=false")
+    flags = {"model.name": "deeplabv3plus", "train.steps": 1}
+    events = list(train_events(shapes, out=tmp_path / "r", flags=flags, sets=sets))
+    notes = [event.text for event in events if isinstance(event, Note)]
+    assert any("At crop 64" in n and "rate 18 on 4 x 4 cells" in n for n in notes)
+    assert not any("rate 3 on" in n for n in notes)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from atrous.models.encoders import Encoder
 from atrous.models.layers import conv_block, conv_relu, enlarge, score_layer, transposed
@@ -99,21 +100,27 @@ def _fc(options: Fcn, encoder: Encoder) -> tuple[nn.Sequential, int]:
 def _up(options: Fcn, num_classes: int, factor: int) -> nn.Module:
     if factor == 1:
         return nn.Identity()
-    if options.upsampling == "bilinear":
-        return Enlarge(factor)
     same, learned = not options.pads_as_published, options.upsampling != "fixed"
+    if options.upsampling == "bilinear":
+        return Enlarge(factor, same=same)
     return transposed(num_classes, factor, same=same, learned=learned)
 
 
 class Enlarge(nn.Module):
-    """Bilinear resize by a whole factor, as a layer."""
+    """Bilinear resize by a whole factor, as a layer in the place of a transposed convolution.
 
-    def __init__(self, factor: int) -> None:
+    Without `same` the output is `factor` larger, as that one's is; borders are held.
+    """
+
+    def __init__(self, factor: int, *, same: bool) -> None:
         super().__init__()
-        self.factor = factor
+        self.factor, self.same = factor, same
 
     def forward(self, scores: Tensor) -> Tensor:
-        return enlarge(scores, self.factor)
+        if self.same:
+            return enlarge(scores, self.factor)
+        cut = slice(self.factor // 2, -(self.factor // 2))
+        return enlarge(F.pad(scores, (1, 1, 1, 1), mode="replicate"), self.factor)[..., cut, cut]
 
 
 class FcnDilatedHead(nn.Module):

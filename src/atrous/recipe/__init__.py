@@ -146,6 +146,9 @@ def at_stride(recipe: Recipe, output_stride: int) -> Recipe:
         RecipeError: its model has no such option, or not that stride.
     """
     model = recipe.model.model_dump() | {"output_stride": output_stride}
+    if rates := model.get("aspp_rates"):  # they see the same pixels at any stride
+        trained_at = recipe.model.model_dump()["output_stride"]
+        model["aspp_rates"] = [max(1, rate * trained_at // output_stride) for rate in rates]
     return from_tables({**recipe.model_dump(), "model": model}, where="predict.output_stride")
 
 

@@ -15,7 +15,8 @@ from atrous.data.dataset import DataSet
 from atrous.errors import DataError, RunError
 from atrous.files import make_folder, remove_leftovers, write_whole
 from atrous.machine import cores
-from atrous.models.build import build_model
+from atrous.models.build import build_model, outline
+from atrous.models.geometry import tap_line, valid_taps
 from atrous.predict.engines.torch import pick_device
 from atrous.recipe import Basic, Recipe, to_toml
 from atrous.runs import RunFolder, read_model, weights_file
@@ -194,6 +195,10 @@ def described(now: Training, dataset: DataSet) -> Iterator[Note]:
         f"Model: {model.name}{on} ({now.model.encoder.origin}), "
         f"{parameters / 1e6:.1f} M parameters, output stride {stride}."
     )
+    side = facts.recipe.augment.crop
+    for taps in valid_taps(outline(model, num_classes=1), (side, side)):
+        if taps.left == (1, 1):
+            yield Note(f"At crop {side}, {tap_line(taps)}; a larger crop or smaller rates use it.")
     if facts.recipe.loss.class_weights != "none":
         weights = weights_of_classes(now, dataset)
         shown = [f"{n} {w:.2f}" for n, w in zip(dataset.classes.names, weights, strict=True)]
