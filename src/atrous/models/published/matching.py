@@ -4,7 +4,7 @@ What does not match is an error that lists the keys, in their words; nothing sta
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -142,13 +142,13 @@ def _made(tensors: list[Tensor], make: Callable[..., Tensor]) -> Tensor | None:
     if not all(tensor.is_floating_point() for tensor in tensors):
         return None
     try:
-        return make(*(tensor.to(torch.float32) for tensor in tensors))
+        return make(*(tensor.detach().to(torch.float32) for tensor in tensors))
     except (RuntimeError, IndexError):
         return None
 
 
 def _wrong(tensors: Tensors, needed: torch.Size) -> str:
-    """Example: `fc7.bias (7), not 9`."""
+    """What is said of tensors that do not fit: `fc7.bias (7), not 9`."""
     held = (f"{key} ({_shape(tensor.shape)}{_type(tensor)})" for key, tensor in tensors.items())
     return f"{' with '.join(held)}, not {_shape(needed)}"
 
@@ -164,9 +164,9 @@ def _shape(shape: torch.Size) -> str:
 def _mismatch(
     file: Path,
     published: Published,
-    missing: Iterable[str],
-    wrong: Iterable[str],
-    extra: Iterable[str],
+    missing: Collection[str],
+    wrong: Collection[str],
+    extra: Collection[str],
 ) -> WeightsError:
     options = published.options
     lists = {"lacks": missing, "has in another shape": wrong, "has no place for": extra}

@@ -1,7 +1,8 @@
 """segmentation-models-pytorch: DeepLabV3 and DeepLabV3Plus on ResNets.
 
 A state dict does not tell output stride and rates: they are smp's defaults, unless the
-`config.json` that `save_pretrained` writes lies beside the file.
+`config.json` that `save_pretrained` writes lies beside the file. Nor does it tell what logits
+mean: one is taken for a binary task, several for classes that exclude each other.
 """
 
 import json
