@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from atrous.errors import AtrousError as AtrousError
     from atrous.evaluate import evaluate as evaluate
     from atrous.models.build import build as build
+    from atrous.models.published import import_weights as import_weights
     from atrous.predict import predict as predict
     from atrous.predict.predictor import Predictor as Predictor
     from atrous.predict.predictor import load as load
@@ -30,6 +31,7 @@ _HOMES = {  # where a name lives; the others are modules that are called like fu
     "Classes": "atrous.classes",
     "Predictor": "atrous.predict.predictor",
     "build": "atrous.models.build",
+    "import_weights": "atrous.models.published",
     "load": "atrous.predict.predictor",
     "open_dataset": "atrous.data.dataset",
 }
@@ -39,6 +41,7 @@ __all__ = [
     "Predictor",
     "build",
     "evaluate",
+    "import_weights",
     "load",
     "open_dataset",
     "predict",

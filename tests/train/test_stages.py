@@ -1,5 +1,6 @@
 """Staged training: a run goes on from the weights of another (`model.from_run`)."""
 
+import shutil
 import signal
 
 import numpy as np
@@ -120,3 +121,17 @@ def test_a_rate_that_the_crop_leaves_no_use_for_is_told(shapes, tmp_path):
     notes = [event.text for event in events if isinstance(event, Note)]
     assert any("At crop 64" in n and "rate 18 on 4 x 4 cells" in n for n in notes)
     assert not any("rate 3 on" in n for n in notes)
+
+
+def test_weights_without_a_state_are_gone_on_with_in_a_run_of_their_own(shapes, fcn32s, tmp_path):
+    imported = RunFolder(tmp_path / "imported")
+    imported.path.mkdir()
+    for file in (imported.recipe, imported.weights("last")):
+        shutil.copy(fcn32s / file.name, file)
+    before = imported.weights("last").read_bytes()
+    with pytest.raises(RunError, match="holds weights, but no state"):
+        train(shapes, imported.path, "fcn32s", resume=True)
+    assert imported.weights("last").read_bytes() == before
+    sets = [f"model.from_run={imported.path}", "train.steps=1"]
+    atrous.train(shapes, out=tmp_path / "r", config=imported.recipe, set=sets)
+    assert tensors(tmp_path / "r").keys() == tensors(fcn32s).keys()

@@ -54,6 +54,8 @@ def start(
                 fix="Check the masks, and what dataset.toml ignores.",
             )
     state, note = find_state(run) if resume else (None, "")
+    if not state:
+        refuse_imported(run)
     facts = new_facts(recipe, dataset)
     if state:
         earlier = Facts.from_dict(state.about)
@@ -115,6 +117,22 @@ def refuse_taken(run: RunFolder) -> None:
             found="holds a run already",
             allowed="a new run needs a folder of its own",
             fix="Add --resume to go on with it, or give another --out.",
+        )
+
+
+def refuse_imported(run: RunFolder) -> None:
+    """Weights without a training state, as imported ones are, must not be written over.
+
+    Raises:
+        RunError: the folder holds such.
+    """
+    if run.weights("last").exists():
+        raise RunError(
+            run.path,
+            found="holds weights, but no state to go on from",
+            allowed="a run goes on from its state; imported weights have none",
+            fix="Begin a run of its own (another --out) with --config "
+            f"{run.recipe} --set model.from_run={run.path}.",
         )
 
 
