@@ -13,8 +13,13 @@ from atrous.classes import Classes
 from atrous.data.dataset import open_dataset
 from atrous.data.masks import read_mask, read_planes
 from atrous.errors import RunError
+from atrous.evaluate import Counted, summed
+from atrous.metrics.boundary import BoundaryScores
+from atrous.metrics.scores import scored
 from atrous.predict.predictor import Predictor
+from atrous.recipe import make_recipe
 from atrous.runs import RunFolder
+from atrous.train.start import new_facts, new_training, weights_of_classes
 from atrous.types import Grid
 from atrous.weights import read_weights
 
@@ -187,3 +192,28 @@ def test_real_sets_of_two_values_are_binary(shared_data: Path, folder: str):
     assert any(note.startswith("Task: binary (1 logit)") for note in data.notes)
     two = open_dataset(shared_data / folder, only="val", task="multiclass")
     assert (two.classes.task, two.classes.num_logits) == ("multiclass", 2)
+
+
+def test_a_picture_of_nothing_in_which_nothing_is_found_has_no_score_of_its_own():
+    classes = Classes(("disc", "shade"), task="multilabel")
+    truth = np.uint8([[1, 2, 0, 4]])
+    images = [
+        Counted(
+            name,
+            scored(mask, mask, classes),
+            BoundaryScores(classes.names, np.zeros((2, 3), np.int64)),
+        )
+        for name, mask in (("x", truth), ("y", np.zeros((1, 4), np.uint8)))
+    ]
+    evaluation = summed("val", classes, images)
+    assert (evaluation.num_images, evaluation.miou_per_image) == (2, 1.0)
+    assert "NaN" not in json.dumps(evaluation.to_dict())
+
+
+@pytest.mark.parametrize("kind", ["power", "median_frequency", "enet", "effective_number"])
+def test_rare_planes_do_not_change_the_scale_of_the_loss(kind, tmp_path):
+    dataset = open_dataset(write_data(tmp_path, "multilabel"))
+    sets = ["model.name=fcn_basic", f"loss.class_weights={kind}"]
+    now = new_training(new_facts(make_recipe(sets=sets), dataset), dataset)
+    weights = weights_of_classes(now, dataset)
+    assert weights.mean() == pytest.approx(1) and weights[0] != weights[1]

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -104,7 +105,7 @@ def summed(
         count += 1
         confusion += scores.confusion
         borders += boundary.counts
-        if scores.pixels:
+        if not isnan(scores.miou):  # nothing was there, and nothing was found
             kept.append(ImageScore(name, scores.miou, scores.pixel_accuracy))
     scores, boundary = scores_from(classes, confusion), BoundaryScores(classes.names, borders)
     return Evaluation(split, scores, boundary, count, tuple(kept), weights)

@@ -141,6 +141,11 @@ def test_a_model_keeps_its_task_on_other_data(tmp_path: Path):
     assert open_dataset(declared, classes=Classes(names, task="binary")).classes.task == "binary"
 
 
+def test_unnamed_labels_are_no_planes_of_a_model(tmp_path: Path):
+    root, given = index_masks(tmp_path, *TWO), Classes(("road", "wet"), task="multilabel")
+    refused(root, "name no classes", "2 classes that overlap: road, wet", classes=given)
+
+
 OVERLAPPING = (
     {"road": (1, 1, 0), "wet": (0, 255, 0)},
     {"road": (0, 7, 1), "snow": (0, 1, 1), "void": (1, 0, 0)},

@@ -17,9 +17,11 @@ from atrous.models.encoders import (
     dilate,
     inflated,
     load_by_order,
-    load_file,
     load_packaged,
+    load_tensors,
 )
+from atrous.models.fcn import load_fc
+from atrous.models.origins import IMAGENET_MEAN, IMAGENET_STD, Rules
 
 # The encoders of the design that can change their stride; large ones have no other kinds of layers.
 SWITCHABLE = [
@@ -122,7 +124,7 @@ def test_channels_and_strides_are_those_of_the_features(name):
 
 @torch.inference_mode()
 def test_a_multi_grid_multiplies_the_dilation_of_the_last_blocks():
-    """DeepLabv3, sec. 3.2.1: rates 2 x (1, 2, 4) in the last block at stride 16."""
+    """DeepLabv3, sec. 3.2.1, but for the unit that lost its stride: the paper has 2, 4, 8."""
     body = build_encoder("resnet50", output_stride=16).body
     before = [body.get_submodule(f"layer4.{i}.conv2") for i in range(3)]
     assert [c.dilation for c in before] == [(1, 1), (2, 2), (2, 2)]
@@ -227,24 +229,64 @@ def test_the_origin_of_the_weights_is_said(tmp_path):
     light = {"num_classes": 2, "encoder": "efficientnet_lite0"}
     assert "ImageNet" in build("fcn8s", **light).encoder.origin
     random = build("fcn8s", num_classes=2, encoder="resnet18").encoder
-    assert random.origin == "random weights" and not random.trained
+    assert random.origin == "random weights: no package has any" and not random.trained
     file = tmp_path / "resnet18.safetensors"
     save_file(build_encoder("resnet18", output_stride=32).body.state_dict(), file)
     filed = build("fcn8s", num_classes=2, encoder="resnet18", encoder_file=str(file)).encoder
     assert filed.origin == "weights of resnet18.safetensors" and filed.trained
 
 
+@pytest.mark.parametrize("name", ["resnet18", "vgg16"])
+@torch.inference_mode()
+def test_weights_of_a_file_see_the_pixels_they_were_trained_on(tmp_path, name):
+    """ImageNet's mean and deviation there, -1 to 1 here: inside the picture nothing differs."""
+    body = with_statistics(build_encoder(name, output_stride=32, pool=2)).body
+    torch.save(body.state_dict(), tmp_path / "encoder.pth")
+    model = build(
+        "fcn8s", num_classes=2, encoder=name, encoder_file=str(tmp_path / "encoder.pth"),
+        padding="same", fc_channels=8,
+    ).eval()  # fmt: skip
+    pixels = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    mean, std = (torch.tensor(v)[:, None, None] for v in (IMAGENET_MEAN, IMAGENET_STD))
+    theirs = body((pixels - mean) / std)[0][..., 4:-4, 4:-4]
+    ours = model.encoder((pixels - 0.5) / 0.5)[0][..., 4:-4, 4:-4]
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
 def test_encoder_weights_of_a_file_are_taken_by_name_or_refused(tmp_path):
     source = build_encoder("resnet18", output_stride=32).body.state_dict()
-    file = tmp_path / "encoder.pth"
-    torch.save({"state_dict": source | {"fc.weight": torch.zeros(3, 512)}}, file)
-    encoder = build_encoder("resnet18", output_stride=16)
-    load_file(encoder, file)
+    encoder, same = build_encoder("resnet18", output_stride=16), (Rules(), Rules())
+    more = source | {"fc.weight": torch.zeros(3, 512)}
+    load_tensors(encoder, more, tmp_path / "encoder.pth", pixels=same)
     assert all(torch.equal(t, source[name]) for name, t in encoder.body.state_dict().items())
-    del source["layer3.0.conv1.weight"]
-    torch.save(source, file)
-    with pytest.raises(WeightsError, match=r"has nothing for layer3\.0\.conv1\.weight"):
-        load_file(encoder, file)
+    for wrong in (None, torch.zeros(3), source["layer3.0.conv1.weight"].to(torch.int8)):
+        broken = source | {"layer3.0.conv1.weight": wrong}
+        if wrong is None:
+            del broken["layer3.0.conv1.weight"]
+        with pytest.raises(WeightsError, match=r"for layer3\.0\.conv1\.weight"):
+            load_tensors(encoder, broken, tmp_path / "encoder.pth", pixels=same)
+
+
+def test_fc6_and_fc7_begin_with_vgg16s_classifier(tmp_path):
+    """FCN, sec. 4.1. (Here with weights that are views: 120 M numbers would take long to write.)"""
+    head = build("fcn8s", num_classes=2, encoder="vgg16", fc_channels=16).head
+    random = torch.Generator().manual_seed(0)
+    tensors = {
+        "classifier.0.weight": torch.randn(16, 512 * 7 * 7, generator=random),
+        "classifier.0.bias": torch.randn(16, generator=random),
+        "classifier.3.weight": torch.randn(16, 16, generator=random),
+        "classifier.3.bias": torch.randn(16, generator=random),
+    }
+    assert load_fc(head, tensors)
+    features = torch.rand(1, 512, 7, 7, generator=random)
+    with torch.inference_mode():
+        flat = nn.functional.linear(features.flatten(1), *list(tensors.values())[:2]).relu()
+        theirs = nn.functional.linear(flat, *list(tensors.values())[2:]).relu()
+        torch.testing.assert_close(
+            head.eval().fc(features).flatten(1), theirs, rtol=1e-4, atol=1e-4
+        )
+    del tensors["classifier.3.bias"]
+    assert not load_fc(head, tensors)
 
 
 def test_an_unknown_encoder_is_named_with_the_nearest():

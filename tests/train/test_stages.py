@@ -5,13 +5,16 @@ import signal
 
 import numpy as np
 import pytest
+from safetensors.torch import save_file
 
 import atrous
 from atrous.errors import RecipeError, RunError
-from atrous.recipe import at_stride, make_recipe
+from atrous.models.build import at_stride
+from atrous.models.encoders import build_encoder
+from atrous.recipe import make_recipe
 from atrous.runs import RunFolder, read_model
 from atrous.train import train_events
-from atrous.train.events import Note, Stepped, Stopped
+from atrous.train.events import Finished, Note, Stepped, Stopped
 
 FCN = ("model.encoder=mobilenetv3_small_050", "model.fc_channels=16")
 
@@ -67,7 +70,7 @@ def test_a_stage_that_is_interrupted_resumes_without_the_run_before(shapes, tmp_
 
 
 def test_a_run_that_has_nothing_in_common_is_refused(shapes, fcn32s, tmp_path):
-    with pytest.raises(RunError, match="holds no tensor of this model"):
+    with pytest.raises(RunError, match="this model stands on a small network"):
         atrous.train(
             shapes,
             out=tmp_path / "r",
@@ -75,6 +78,36 @@ def test_a_run_that_has_nothing_in_common_is_refused(shapes, fcn32s, tmp_path):
             set=[f"model.from_run={fcn32s}", "augment.crop=64"],
         )
     assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize(
+    "sets", [["model.encoder=resnet18"], ["model.name=fcn_dilated", "model.origin=torchvision"]]
+)
+def test_a_run_on_another_encoder_or_by_other_rules_is_refused(shapes, fcn32s, tmp_path, sets):
+    options = [*FCN[:1], f"model.from_run={fcn32s}", "augment.crop=64", "model.name=fcn16s", *sets]
+    with pytest.raises(RunError, match="by the rules of atrous, but this model stands on"):
+        atrous.train(shapes, out=tmp_path / "r", set=options)
+
+
+def test_the_encoder_file_is_not_needed_to_resume(shapes, tmp_path):
+    file = tmp_path / "encoder.safetensors"
+    save_file(build_encoder("mobilenetv3_small_050", output_stride=32).body.state_dict(), file)
+    sets = (f"model.encoder_file={file}", "train.validate_every=9")
+    stream = train_events(
+        shapes,
+        out=tmp_path / "r",
+        flags={"model.name": "fcn32s", "train.steps": 3},
+        sets=("augment.crop=64", "train.batch=2", "threads=1", *FCN, *sets),
+    )
+    for event in stream:
+        if isinstance(event, Stepped):
+            signal.raise_signal(signal.SIGINT)
+    file.unlink()
+    options = ("augment.crop=64", "train.batch=2", "threads=1", *FCN, *sets)
+    flags = {"model.name": "fcn32s", "train.steps": 3}
+    events = list(train_events(shapes, out=tmp_path / "r", flags=flags, sets=options, resume=True))
+    assert isinstance(events[-1], Finished)
+    assert any("weights of this run" in e.text for e in events if isinstance(e, Note))
 
 
 def test_a_run_that_is_not_there_is_named(shapes, tmp_path):

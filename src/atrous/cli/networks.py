@@ -5,6 +5,7 @@ Networks are built without values, so that large ones cost nothing.
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from atrous.classes import Classes
 from atrous.errors import RecipeError
 from atrous.recipe import MODEL_TABLES, Basic, Recipe, from_tables, make_recipe
 from atrous.types import Size
@@ -64,8 +65,7 @@ def network_rows(recipe: Recipe, num_logits: int, size: Size | None) -> list[tup
 def network_of(facts: dict[str, Any], size: Size | None) -> list[tuple[str, str]]:
     """The same on the model of a weights file."""
     recipe = from_tables(facts["recipe"], where=facts["file"])
-    binary = facts["classes"].get("task") == "binary"
-    return network_rows(recipe, 1 if binary else len(facts["classes"]["names"]), size)
+    return network_rows(recipe, Classes.from_dict(facts["classes"]).num_logits, size)
 
 
 def size_of(text: str) -> Size:

@@ -50,6 +50,7 @@ def label_space(
         space = Space(Classes(layout.names, colours, layout.remap, kind), ())
     elif given is not None:
         _refuse_both_meanings(layout, values, given)
+        _refuse_unnamed_planes(layout, given)
         note = f"Classes are the {len(given)} of the model: the data set names none."
         space = Space(replace(given, remap=layout.remap or given.remap), (note,))
     else:
@@ -247,6 +248,17 @@ def _refuse_both_meanings(layout: Layout, values: set[int], given: Classes) -> N
             found="has masks of 0 and 255 alone",
             allowed=f"to this model {given.names[1]} is 1 and 255 is ignored",
             fix='Say in dataset.toml which is meant: [remap] 255 = 1, or 255 = "ignore".',
+        )
+
+
+def _refuse_unnamed_planes(layout: Layout, given: Classes) -> None:
+    """Which class is label 0 of a file, to a model that has a plane for each?"""
+    if given.task == "multilabel":
+        raise DataError(
+            layout.root,
+            found="has masks of one label a pixel, which name no classes",
+            allowed=f"this model finds {len(given)} classes that overlap: {', '.join(given.names)}",
+            fix="Name the classes in dataset.toml, or give a folder of planes for each picture.",
         )
 
 

@@ -13,14 +13,17 @@ from atrous.errors import RecipeError
 from atrous.models.basic import BasicEncoder, BasicHead
 from atrous.models.deeplab import DeepLabV1Head, DeepLabV2Head, DeepLabV3Head, DeepLabV3PlusHead
 from atrous.models.encoders import (
+    PACKAGED,
     Encoder,
     build_encoder,
     dilate,
     follow,
-    load_file,
     load_packaged,
+    load_tensors,
+    pixel_statistics,
 )
-from atrous.models.fcn import MARGIN, AuxHead, FcnDilatedHead, FcnHead
+from atrous.models.fcn import MARGIN, AuxHead, FcnDilatedHead, FcnHead, load_fc
+from atrous.models.foreign import read_foreign
 from atrous.models.layers import resized
 from atrous.models.origins import RULES, Rules
 from atrous.recipe import (
@@ -32,6 +35,8 @@ from atrous.recipe import (
     Fcn,
     FcnDilated,
     ModelOptions,
+    Recipe,
+    from_tables,
     make_recipe,
 )
 from atrous.types import Grid, PixelType
@@ -84,7 +89,7 @@ class Segmenter(nn.Module):
         self.alignment = max(encoder.strides) * _denominator(scales) if rules.pads else 1
         self.grid = Grid(1) if rules.at_pixels else head.grid
         self.largest = {"uint8": 255, "uint16": 65535}[dtype]
-        for norm in self._norms() if frozen else ():
+        for norm in self._frozen_norms():
             norm.requires_grad_(False)
 
     @property
@@ -95,7 +100,7 @@ class Segmenter(nn.Module):
     def train(self, mode: bool = True) -> "Segmenter":
         """Training or evaluation; frozen batch norms evaluate in both."""
         super().train(mode)
-        for norm in self._norms() if self.frozen else ():
+        for norm in self._frozen_norms():
             norm.eval()
         return self
 
@@ -158,8 +163,9 @@ class Segmenter(nn.Module):
         bands = [values[band % len(values)] * self.largest for band in range(self.bands)]
         return pixels.new_tensor(bands)[:, None, None]
 
-    def _norms(self) -> list[nn.Module]:
-        return [m for m in self.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    def _frozen_norms(self) -> list[nn.Module]:
+        modules = self.encoder.modules() if self.frozen else ()
+        return [m for m in modules if isinstance(m, nn.modules.batchnorm._BatchNorm)]
 
     def _scaled(self, pictures: Tensor) -> list[Tensor]:
         """The pictures in each scale; whole numbers of pixels, because they are padded for it."""
@@ -210,16 +216,66 @@ def build_model(
         return _on_encoder(options, num_classes, bands, dtype)
 
 
+def begins_trained(options: ModelOptions) -> bool:
+    """Whether the encoder's first weights are more than random."""
+    if isinstance(options, Basic):
+        return bool(options.from_run)
+    packaged = options.pretrained and options.encoder in PACKAGED
+    return bool(options.from_run or options.encoder_file) or packaged
+
+
 def outline(options: ModelOptions, *, num_classes: int) -> Segmenter:
     """The network without values, on torch's meta device: names, shapes and calls alone."""
     with torch.device("meta"):
         return build_model(options.bare(), num_classes=num_classes)
 
 
+def at_stride(recipe: Recipe, output_stride: int) -> Recipe:
+    """The recipe of the same network at another output stride.
+
+    Raises:
+        RecipeError: its model has no such option, or would be another network there.
+    """
+    model, where = recipe.model, "predict.output_stride"
+    tables = model.model_dump()
+    if rates := tables.get("aspp_rates"):  # they see the same pixels at any stride
+        old = tables["output_stride"]
+        tables["aspp_rates"] = [max(1, rate * old // output_stride) for rate in rates]
+    tables["output_stride"] = output_stride
+    new = from_tables({**recipe.model_dump(), "model": tables}, where=where)
+    if output_stride != model.model_dump()["output_stride"]:
+        _same_network(model, new.model, output_stride)
+    return new
+
+
+def _same_network(old: ModelOptions, new: ModelOptions, output_stride: int) -> None:
+    reason = ""
+    if isinstance(old, Fcn) and isinstance(new, Fcn):
+        padded = old.pads_as_published and not new.pads_as_published
+        reason = "the padding of 100 pixels goes with stride 32 alone" if padded else ""
+    if RULES[getattr(old, "origin", "atrous")].first_dilated:
+        reason = f"{getattr(old, 'origin', '')} dilates blocks that ours do not"
+    ratio = Fraction(old.model_dump()["output_stride"], output_stride)
+    if any((rate * ratio).denominator > 1 for rate in getattr(old, "aspp_rates", ())):
+        reason = "its rates would be no whole numbers of cells"
+    if reason:
+        raise RecipeError(
+            "predict.output_stride",
+            found=f"is {output_stride}, where {reason}",
+            allowed="the same weights must be the same network",
+            fix="Leave it out, or train at that stride.",
+        )
+
+
 def _on_encoder(options: OnEncoder, num_classes: int, bands: int, dtype: PixelType) -> Segmenter:
     rules = RULES[getattr(options, "origin", "atrous")]
     encoder = _encoder(options, bands, rules)
     head = _head(options, encoder, num_classes)
+    if options.encoder_file:
+        tensors, path = read_foreign(Path(options.encoder_file)), Path(options.encoder_file)
+        load_tensors(encoder, tensors, path, pixels=(pixel_statistics(options.encoder), rules))
+        if isinstance(head, FcnHead) and options.on_vgg16 and load_fc(head, tensors):
+            encoder.origin += ", fc6 and fc7 too"
     aux_weight = getattr(options, "aux_weight", 0.0)
     return Segmenter(
         encoder,
@@ -243,9 +299,7 @@ def _encoder(options: OnEncoder, bands: int, rules: Rules) -> Encoder:
         pool=2 if as_published else 3,
         margin=MARGIN if as_published and options.pads_as_published else 0,
     )
-    if options.encoder_file:
-        load_file(encoder, Path(options.encoder_file))
-    elif options.pretrained:
+    if options.pretrained and not options.encoder_file:
         load_packaged(encoder, options.encoder)
     follow(rules, encoder.body)
     if isinstance(options, DeepLabV3 | DeepLabV3Plus) and options.multi_grid:
@@ -283,7 +337,7 @@ def _largest(logits: list[Tensor], reference: int) -> Tensor:
 
 def _denominator(scales: tuple[float, ...]) -> int:
     """What a side must be a multiple of, so that each scale of it is whole."""
-    return lcm(*(Fraction(scale).limit_denominator(64).denominator for scale in scales))
+    return lcm(*(Fraction(scale).denominator for scale in scales))
 
 
 def build(

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from atrous.models.encoders import Encoder
-from atrous.models.layers import conv_block, conv_relu, enlarge, resized, score_layer
+from atrous.models.layers import conv_block, conv_relu, dropout, enlarge, resized, score_layer
 from atrous.recipe import DeepLabV1, DeepLabV2, DeepLabV3, DeepLabV3Plus
 from atrous.types import Grid
 
@@ -40,9 +40,9 @@ class DeepLabV1Head(nn.Module):
         rate = rate_at(options.fc_rate, stride)
         self.layers = nn.Sequential(
             conv_relu(encoder.channels[-1], maps, kernel=options.fc_kernel, rate=rate),
-            nn.Dropout2d(options.dropout),
+            _dropout(options),
             conv_relu(maps, maps),
-            nn.Dropout2d(options.dropout),
+            _dropout(options),
             score_layer(maps, num_classes, std=SCORE_STD),
         )
         self.grid = Grid(stride)
@@ -58,9 +58,9 @@ class DeepLabV2Head(nn.Module):
         super().__init__()
         stride, channels = encoder.strides[-1], encoder.channels[-1]
         self.summed = options.combine == "sum"
-        self.rates = tuple(rate_at(rate, stride) for rate in ASPP_AT_8[options.aspp])
+        self.rates = ASPP_AT_8[options.aspp]
         self.aspp = nn.ModuleList(
-            _v2_branch(options, channels, rate, num_classes) for rate in self.rates
+            _v2_branch(options, channels, rate_at(rate, stride), num_classes) for rate in self.rates
         )
         if not self.summed:
             maps = (options.fc_channels or V2_JOINED) * len(self.rates)
@@ -72,7 +72,7 @@ class DeepLabV2Head(nn.Module):
         return torch.stack(outputs).sum(0) if self.summed else self.classify(torch.cat(outputs, 1))
 
     def branches(self, features: list[Tensor]) -> dict[str, Tensor]:
-        """What each rate adds to the logits; the sum is `forward`.
+        """What each rate, as it is at stride 8, adds to the logits; the sum is `forward`.
 
         A classifier over concatenated branches is a sum over them too; its bias is a branch.
         """
@@ -91,7 +91,7 @@ class DeepLabV2Head(nn.Module):
 
 def _v2_branch(options: DeepLabV2, channels: int, rate: int, num_classes: int) -> nn.Module:
     """fc6 of a rate, fc7 and fc8 on VGG16; elsewhere the classifier itself is dilated."""
-    maps = options.fc_channels or (V2_CHANNELS if options.encoder == "vgg16" else 0)
+    maps = options.fc_channels or (V2_CHANNELS if options.on_vgg16 else 0)
     if not maps and options.combine == "sum":
         score = nn.Conv2d(channels, num_classes, 3, padding=rate, dilation=rate)
         nn.init.normal_(score.weight, std=SCORE_STD)
@@ -99,12 +99,16 @@ def _v2_branch(options: DeepLabV2, channels: int, rate: int, num_classes: int) -
         nn.init.zeros_(score.bias)
         return score
     maps = maps or V2_JOINED
-    layers = [conv_relu(channels, maps, kernel=3, rate=rate), nn.Dropout2d(options.dropout)]
-    if options.encoder == "vgg16":
-        layers += [conv_relu(maps, maps), nn.Dropout2d(options.dropout)]
+    layers = [conv_relu(channels, maps, kernel=3, rate=rate), _dropout(options)]
+    if options.on_vgg16:
+        layers += [conv_relu(maps, maps), _dropout(options)]
     if options.combine == "sum":
         layers.append(score_layer(maps, num_classes, std=SCORE_STD))
     return nn.Sequential(*layers)
+
+
+def _dropout(options: DeepLabV1 | DeepLabV2) -> nn.Module:
+    return dropout(options.dropout, whole_maps=not options.on_vgg16)
 
 
 class ImagePooling(nn.Module):

@@ -1,6 +1,7 @@
 """Encoders: pictures -> features at several strides, dilated for the output stride asked for."""
 
 import difflib
+from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -11,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from atrous.errors import RecipeError, WeightsError
-from atrous.models.foreign import read_foreign
-from atrous.models.origins import Rules
+from atrous.models.foreign import COUNTER
+from atrous.models.origins import IMAGENET_MEAN, IMAGENET_STD, Rules
 from atrous.models.vgg import Vgg16
 
 
@@ -92,6 +93,8 @@ def load_packaged(encoder: Encoder, name: str) -> None:
         package = PACKAGED[name].package
         load_by_order(encoder.body, name)
         encoder.origin, encoder.trained = f"ImageNet weights ({package} {version(package)})", True
+    else:
+        encoder.origin = "random weights: no package has any"
 
 
 @torch.no_grad()
@@ -118,24 +121,60 @@ def load_by_order(network: nn.Module, name: str) -> None:
 
 
 @torch.no_grad()
-def load_file(encoder: Encoder, path: Path) -> None:
+def load_tensors(
+    encoder: Encoder, theirs: Mapping[str, Tensor], path: Path, *, pixels: tuple[Rules, Rules]
+) -> None:
     """Give an encoder the weights of a file, by name; what the file has beyond it is left.
 
+    `pixels` are the rules of pixels that the weights were trained by, and those of the model;
+    the difference goes into the first convolution, exactly but for the colour that surrounds
+    the picture.
+
     Raises:
-        WeightsError: the file cannot be read, lacks a tensor or has it in another shape.
+        WeightsError: the file lacks a tensor or has it in another shape or type.
     """
-    theirs, own = read_foreign(path), encoder.body.state_dict()
-    for key, target in own.items():
+    for key, target in encoder.body.state_dict().items():
+        if key.endswith(COUNTER):  # older files have none
+            continue
         tensor = inflated(theirs[key], target) if key in theirs else None
-        if tensor is None or tensor.shape != target.shape:
+        if tensor is None or tensor.shape != target.shape or not tensor.is_floating_point():
+            found = "nothing" if tensor is None else f"{tensor.dtype} of {tuple(tensor.shape)}"
             raise WeightsError(
                 path,
-                found=f"has {'nothing' if tensor is None else tuple(tensor.shape)} for {key}",
-                allowed=f"the encoder has {tuple(target.shape)} there",
+                found=f"has {found} for {key}",
+                allowed=f"the encoder has floats of {tuple(target.shape)} there",
                 fix="Give a file of this encoder, with timm's names (vgg16: torchvision's).",
             )
         target.copy_(tensor)
+    _take_pixels(encoder.body, *pixels)
     encoder.origin, encoder.trained = f"weights of {path.name}", True
+
+
+def pixel_statistics(name: str) -> Rules:
+    """The rules of pixels that weights of an encoder are usually trained by."""
+    config = timm.get_pretrained_cfg(name)
+    mean, std = (config.mean, config.std) if config else (IMAGENET_MEAN, IMAGENET_STD)
+    return Rules(mean=tuple(mean), std=tuple(std))
+
+
+def _take_pixels(body: nn.Module, theirs: Rules, ours: Rules) -> None:
+    """Let a network that was trained by their rules of pixels take pixels by ours."""
+    first = next(m for m in body.modules() if isinstance(m, nn.Conv2d))
+    bands = torch.arange(first.weight.shape[1])
+
+    def each(values: tuple[float, ...]) -> Tensor:
+        return torch.tensor(values)[bands % len(values), None, None]
+
+    scale = each(ours.std) / each(theirs.std)
+    shift = (each(ours.mean) - each(theirs.mean)) / each(theirs.std)
+    bias = (first.weight * shift).sum((1, 2, 3))
+    first.weight.mul_(scale)
+    if first.bias is not None:
+        first.bias.add_(bias)
+        return
+    norm = next(m for m in body.modules() if isinstance(m, nn.BatchNorm2d))
+    assert norm.running_mean is not None and norm.num_features == len(bias)
+    norm.running_mean.sub_(bias)
 
 
 def inflated(weight: Tensor, target: Tensor) -> Tensor:

@@ -1,13 +1,14 @@
 """The heads of FCN-32s, 16s and 8s (Long et al. 2015; Shelhamer et al. 2017) and dilated FCNs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from atrous.models.encoders import Encoder
-from atrous.models.layers import conv_block, conv_relu, enlarge, score_layer, transposed
+from atrous.models.layers import conv_block, conv_relu, dropout, enlarge, score_layer, transposed
 from atrous.recipe import Fcn, FcnDilated
 from atrous.types import Grid
 
@@ -34,7 +35,7 @@ class FcnHead(nn.Module):
         self.cropped, learned = options.pads_as_published, options.upsampling == "learned"
         self.scale = AT_ONCE if options.at_once else (1.0, 1.0, 1.0)
         self.fc, maps = _fc(options, encoder)
-        self.score_fr = score_layer(maps, num_classes, std=0)  # zeros: 2015, sec. 4.2
+        self.score_fr = score_layer(maps, num_classes, std=0)  # zeros: 2015, sec. 4.3
         self.scores = nn.ModuleList(
             score_layer(encoder.channels[-2 - i], num_classes, std=0) for i in range(skips)
         )
@@ -86,15 +87,36 @@ class FcnHead(nn.Module):
 
 def _fc(options: Fcn, encoder: Encoder) -> tuple[nn.Sequential, int]:
     """The layers between the deepest features and their score, and how many maps they give."""
-    channels, dropout = encoder.channels[-1], nn.Dropout2d(options.dropout)
+    channels = encoder.channels[-1]
+    drops = [dropout(options.dropout, whole_maps=not options.on_vgg16) for _ in range(2)]
     if not options.on_vgg16:
         maps = options.fc_channels or PLAIN_CHANNELS
-        return nn.Sequential(conv_block(channels, maps), dropout), maps
+        return nn.Sequential(conv_block(channels, maps), drops[0]), maps
     maps, rate = options.fc_channels or FC_CHANNELS, 32 // encoder.strides[-1]
     padding = 0 if options.pads_as_published else None
     fc6 = conv_relu(channels, maps, kernel=FC6_KERNEL, rate=rate, padding=padding)
     fc7 = conv_relu(maps, maps)
-    return nn.Sequential(fc6, dropout, fc7, nn.Dropout2d(options.dropout)), maps
+    return nn.Sequential(fc6, drops[0], fc7, drops[1]), maps
+
+
+@torch.no_grad()
+def load_fc(head: FcnHead, tensors: Mapping[str, Tensor]) -> bool:
+    """Give fc6 and fc7 the weights of VGG16's classifier (2015, sec. 4.1), if all are there.
+
+    Names are those of torchvision's `vgg16`, whose fully connected layers read 7 x 7 cells.
+    """
+    layers = [layer for layer in head.fc.modules() if isinstance(layer, nn.Conv2d)]
+    pairs = [
+        (own, tensors.get(f"{name}.{kind}"))
+        for layer, name in zip(layers, ("classifier.0", "classifier.3"), strict=False)
+        for kind, own in layer.named_parameters()
+    ]
+    if any(theirs is None or theirs.numel() != own.numel() for own, theirs in pairs):
+        return False
+    for own, theirs in pairs:
+        assert theirs is not None
+        own.copy_(theirs.reshape(own.shape))
+    return True
 
 
 def _up(options: Fcn, num_classes: int, factor: int) -> nn.Module:
@@ -141,7 +163,7 @@ class FcnDilatedHead(nn.Module):
 class AuxHead(nn.Module):
     """The same layers on the features before the deepest: a second loss for deep encoders.
 
-    (PSPNet, sec. 3.3; torchvision's `aux_classifier`.)
+    (PSPNet, sec. 4; torchvision's `aux_classifier`.)
     """
 
     def __init__(self, encoder: Encoder, num_classes: int) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from atrous.errors import WeightsError
 
 WRAPPERS = ("state_dict", "model", "model_state_dict", "model_state")  # where programs put weights
+COUNTER = "num_batches_tracked"  # of batch norms: no weight, and older files lack it
 PREFIXES = ("module.", "_orig_mod.", "model.")  # of data-parallel, compiled and Lightning modules
 
 
@@ -42,6 +43,9 @@ def read_foreign(path: Path) -> dict[str, Tensor]:
     tensors = {k: v for k, v in _items(content) if isinstance(k, str) and isinstance(v, Tensor)}
     if not tensors:
         raise _refused(path, "holds no table of tensors", "Save a model's state_dict.")
+    strange = [name for name, tensor in tensors.items() if tensor.layout != torch.strided]
+    if strange:
+        raise _refused(path, f"holds a sparse tensor, {strange[0]}", "Save it dense.")
     for prefix in PREFIXES:
         if all(name.startswith(prefix) for name in tensors):
             tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}

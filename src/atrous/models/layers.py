@@ -47,6 +47,11 @@ def conv_relu(
     return nn.Sequential(convolution, nn.ReLU(inplace=True))
 
 
+def dropout(share: float, *, whole_maps: bool) -> nn.Module:
+    """Dropout of single values, as in VGG16's fc6 and fc7, or of whole maps."""
+    return nn.Dropout2d(share) if whole_maps else nn.Dropout(share)
+
+
 def score_layer(channels: int, num_classes: int, *, std: float) -> nn.Conv2d:
     """A 1x1 classifier with normal weights of `std`; 0 gives zeros."""
     score = nn.Conv2d(channels, num_classes, 1)

@@ -46,7 +46,6 @@ __all__ = [
     "Predict",
     "Recipe",
     "Train",
-    "at_stride",
     "difference",
     "flat",
     "from_tables",
@@ -54,6 +53,9 @@ __all__ = [
     "read_toml",
     "to_toml",
 ]
+
+
+MOVED = {"train.class_weight": "loss.class_power"}  # keys of earlier versions
 
 
 class Recipe(Options):
@@ -134,22 +136,9 @@ def _completed(tables: dict[str, Any]) -> dict[str, Any]:
     model, augment = tables.setdefault("model", {}), tables.setdefault("augment", {})
     if isinstance(model, dict) and isinstance(augment, dict):  # else refused, with a message
         name = model.setdefault("name", DeepLabV3Plus.model_fields["name"].default)
-        if name in MODEL_TABLES:
+        if isinstance(name, str) and name in MODEL_TABLES:
             augment.setdefault("crop", MODEL_TABLES[name].crop)
     return tables
-
-
-def at_stride(recipe: Recipe, output_stride: int) -> Recipe:
-    """The recipe of the same network at another output stride.
-
-    Raises:
-        RecipeError: its model has no such option, or not that stride.
-    """
-    model = recipe.model.model_dump() | {"output_stride": output_stride}
-    if rates := model.get("aspp_rates"):  # they see the same pixels at any stride
-        trained_at = recipe.model.model_dump()["output_stride"]
-        model["aspp_rates"] = [max(1, rate * trained_at // output_stride) for rate in rates]
-    return from_tables({**recipe.model_dump(), "model": model}, where="predict.output_stride")
 
 
 def difference(a: Recipe, b: Recipe) -> str | None:
@@ -241,6 +230,13 @@ def _siblings(location: list[str], error: Any) -> list[str]:
 
 def _unknown(key: str, known: list[str], where: str) -> RecipeError:
     every = [name for name, _ in flat(Recipe())]
+    if key in MOVED:
+        return RecipeError(
+            f"{where}, {key}",
+            found="is not a key of a recipe any more",
+            allowed=f"{MOVED[key]} stands for it",
+            fix=f"Write {MOVED[key]}; runs from before need the version that made them.",
+        )
     same_end = [name for name in every if name.endswith("." + key.rpartition(".")[2])]
     near = difflib.get_close_matches(key, known, 1) or same_end
     near = near or difflib.get_close_matches(key, every, 1)

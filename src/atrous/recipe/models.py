@@ -9,6 +9,12 @@ from atrous.recipe.table import Options
 OutputStride = Literal[8, 16, 32]
 
 
+def _eighths(values: tuple[float, ...]) -> tuple[float, ...]:
+    if any(value <= 0 or value * 8 % 1 for value in values):
+        raise ValueError("scales are multiples of 0.125, so that they are of whole pixels")
+    return values
+
+
 def _positive(values: tuple[float, ...]) -> tuple[float, ...]:
     if any(value <= 0 for value in values):
         raise ValueError("each number must be above 0")
@@ -17,7 +23,7 @@ def _positive(values: tuple[float, ...]) -> tuple[float, ...]:
 
 # Lists come out of TOML, tuples stay as they are.
 Rates = Annotated[tuple[int, ...], Field(strict=False), AfterValidator(_positive)]
-Scales = Annotated[tuple[float, ...], Field(strict=False), AfterValidator(_positive)]
+Scales = Annotated[tuple[float, ...], Field(strict=False), AfterValidator(_eighths)]
 
 
 class AnyModel(Options):
@@ -45,7 +51,12 @@ class Encoded(AnyModel):
     encoder_file: str = ""
     """Encoder weights of this file instead (.safetensors, .pth)."""
     batch_norm: Literal["trained", "frozen"] = "trained"
-    """Frozen: statistics and scales stay as they are."""
+    """Frozen: the encoder's statistics and scales stay as they are."""
+
+    @property
+    def on_vgg16(self) -> bool:
+        """Whether it stands on VGG16, whose fc6 and fc7 then are part of the head."""
+        return self.encoder == "vgg16"
 
 
 class Fcn(Encoded):
@@ -69,11 +80,6 @@ class Fcn(Encoded):
     """Share of those maps dropped in training."""
     origin: Literal["atrous", "pytorch-fcn"] = "atrous"
     """Whose rules of pixels, padding and resizing."""
-
-    @property
-    def on_vgg16(self) -> bool:
-        """Whether fc6 and fc7 of VGG16 are part of it."""
-        return self.encoder == "vgg16"
 
     @property
     def pads_as_published(self) -> bool:

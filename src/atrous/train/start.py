@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from atrous.classes import class_weights
+from atrous.classes import Classes, class_weights
 from atrous.data.dataset import DataSet
 from atrous.errors import DataError, RunError
 from atrous.files import make_folder, remove_leftovers, write_whole
 from atrous.machine import cores
-from atrous.models.build import build_model, outline
+from atrous.models.build import begins_trained, build_model, outline
 from atrous.models.geometry import tap_line, valid_taps
 from atrous.predict.engines.torch import pick_device
 from atrous.recipe import Basic, Recipe, to_toml
@@ -62,7 +62,7 @@ def start(
         check_same_run(earlier, facts, run)
         facts = earlier
     torch.set_num_threads(facts.threads)
-    now = new_training(facts, dataset)
+    now = new_training(facts, dataset, resumed=state is not None)
     notes = [Note(note)] if resume else []
     if state:
         restore(now, state)
@@ -76,33 +76,42 @@ def start(
 def take_over(now: Training, run: Path) -> Note:
     """Give the networks the weights of a run where name and shape agree; says what stays new.
 
-    So FCN-16s goes on from FCN-32s, and a data set with other classes from any run.
+    So FCN-16s goes on from FCN-32s, and a data set with other classes from any run. The whole
+    encoder must agree, and the rules of pixels and padding that it was trained by.
 
     Raises:
-        RunError, WeightsError: there are no weights, or none that fits.
+        RunError, WeightsError: there are no weights, or those of another encoder or rules.
     """
-    file = weights_file(run)
-    theirs = read_model(file).tensors
+    file, model = weights_file(run), now.facts.recipe.model
+    theirs, about, _ = read_model(file)
     own = now.model.state_dict()
     fitting = {
         key for key, tensor in own.items() if key in theirs and theirs[key].shape == tensor.shape
     }
-    if not fitting:
+    begun, here = _encoder_words(about["recipe"]["model"]), _encoder_words(model.model_dump())
+    if begun != here or any(key.startswith("encoder.") for key in own.keys() - fitting):
         raise RunError(
             file,
-            found="holds no tensor of this model, by name and shape",
-            allowed=f"{now.facts.recipe.model.name} can begin with the weights of its relatives",
-            fix="Give a run on the same encoder in model.from_run.",
+            found=f"holds the weights of {begun}",
+            allowed=f"this model stands on {here}",
+            fix="Give a run on the same encoder in model.from_run, with the same model.origin.",
         )
     for network in (now.model, now.ema):
         for key, tensor in network.state_dict().items():
             if key in fitting:
                 tensor.copy_(torch.from_numpy(theirs[key]))
     new = [key for key in own if key not in fitting]
-    rest = (
-        f"; new: {', '.join(new[:NEW_SHOWN])}{', …' if len(new) > NEW_SHOWN else ''}" if new else ""
-    )
+    rest = f"; new: {', '.join(new[:NEW_SHOWN])}{', …' * (len(new) > NEW_SHOWN)}" if new else ""
+    if Classes.from_dict(about["classes"]).names != now.facts.classes.names:
+        rest += "; its classes had other names"
     return Note(f"Weights of {run}: {len(fitting)} of {len(own)} tensors taken{rest}.")
+
+
+def _encoder_words(model: dict[str, Any]) -> str:
+    """An encoder, and whose rules it keeps, in words."""
+    return (
+        f"{model.get('encoder', 'a small network')} by the rules of {model.get('origin', 'atrous')}"
+    )
 
 
 def refuse_taken(run: RunFolder) -> None:
@@ -148,13 +157,19 @@ def new_facts(recipe: Recipe, dataset: DataSet) -> Facts:
     )
 
 
-def new_training(facts: Facts, dataset: DataSet) -> Training:
-    """Networks and optimiser at step 0."""
+def new_training(facts: Facts, dataset: DataSet, *, resumed: bool = False) -> Training:
+    """Networks and optimiser at step 0; where a state will follow, without their first weights."""
     recipe = facts.recipe
     model = build_model(
-        recipe.model, num_classes=dataset.classes.num_logits, dtype=dataset.dtype, seed=recipe.seed
+        recipe.model.bare() if resumed else recipe.model,
+        num_classes=dataset.classes.num_logits,
+        dtype=dataset.dtype,
+        seed=recipe.seed,
     )
-    if recipe.model.from_run:
+    if resumed:
+        model.encoder.origin = "weights of this run"
+        model.encoder.trained = begins_trained(recipe.model)
+    elif recipe.model.from_run:
         model.encoder.origin, model.encoder.trained = f"weights of {recipe.model.from_run}", True
     model = model.to(pick_device(recipe.device)).to(memory_format=torch.channels_last)
     ema = copy.deepcopy(model).requires_grad_(False)
@@ -170,15 +185,19 @@ def objective(now: Training, dataset: DataSet) -> Objective:
 
 
 def weights_of_classes(now: Training, dataset: DataSet) -> np.ndarray:
-    """A weight for each class, from its pixels in train."""
+    """A weight for each class, from its pixels in train.
+
+    Of a `multilabel` mask every pixel decides on every class: there the mean over classes is 1.
+    """
     options = now.facts.recipe.loss
-    return class_weights(
+    weights = class_weights(
         dataset.counts["train"],
         options.class_weights,
         power=options.class_power,
         beta=options.effective_beta,
         around=dataset.around("train"),
     )
+    return weights / weights.mean() if dataset.classes.task == "multilabel" else weights
 
 
 def prepare_folder(run: RunFolder, recipe: Recipe, dataset: DataSet) -> None:

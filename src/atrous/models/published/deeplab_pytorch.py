@@ -36,6 +36,10 @@ OTHERS: Renames = (
     (r"encoder\.body\.bn1", "base.layer1.conv1.bn"),
     (r"head\.aspp\.", "base.aspp.c"),
 )
+SCALES = (
+    "Taken as the network of three scales; a file does not say how many it was trained with, and "
+    "--set model.scales=[1.0] trains on with one."
+)
 STEM = "base.layer1.conv1.conv.weight"
 CURRENT: Renames = ((r"(base\.|scale\.)?(?=layer\d|aspp)", "base."),)
 
@@ -55,7 +59,7 @@ def recognise(tensors: Tensors, file: Path) -> Published:
             "and end with base.aspp.c0 to c3",
         )
     options = DeepLabV2(encoder="resnet101", pretrained=False, origin="deeplab-pytorch")
-    return Published(options, maps(tensors, "base.aspp.c0"), tensors, _piece)
+    return Published(options, maps(tensors, "base.aspp.c0"), tensors, _piece, notes=(SCALES,))
 
 
 def _current(key: str) -> str:

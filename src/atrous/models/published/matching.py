@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from atrous.errors import WeightsError
+from atrous.models.foreign import COUNTER
 from atrous.recipe import ModelOptions
 
 Tensors = Mapping[str, Tensor]
 Renames = Sequence[tuple[str, str]]  # pattern of our names, replacement that gives theirs
 
 SHOWN = 8  # keys of each list in an error
-COUNTER = "num_batches_tracked"  # of batch norms: no weight, and older files lack it
 POOLING = re.compile(r"head\.aspp\.branches\.\d+\.project\.0\.(weight|bias)")
 EPS = 1e-5  # of the batch norms in all published pyramids: torch's default
 

@@ -138,7 +138,7 @@ def _are_rates(value: Any) -> bool:
     return (
         isinstance(value, list | tuple)
         and len(value) == len(RATES)
-        and all(isinstance(rate, int) and rate > 0 for rate in value)
+        and all(type(rate) is int and rate > 0 for rate in value)
     )
 
 

@@ -8,9 +8,9 @@ import torch
 
 from atrous.classes import Classes
 from atrous.errors import RecipeError, WeightsError
-from atrous.models.build import Segmenter, build_model
+from atrous.models.build import Segmenter, at_stride, build_model
 from atrous.predict.engines import Opened
-from atrous.recipe import Recipe, at_stride, from_tables
+from atrous.recipe import Recipe, from_tables
 from atrous.runs import read_model
 from atrous.types import Grid, Images
 
