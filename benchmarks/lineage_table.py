@@ -24,10 +24,7 @@ from atrous.recipe import make_recipe
 from atrous.runs import RunFolder
 from atrous.types import Image
 
-HEIGHT, WIDTH = SIZE = (
-    360,
-    480,
-)  # of CamVid's pictures, height and width; MACs and ms are for this
+SIZE = HEIGHT, WIDTH = 360, 480  # of CamVid's pictures; MACs and ms are for this
 ROUNDS = 7
 COLUMNS = (
     "row",

@@ -1,13 +1,11 @@
-"""The page on the lineage says what the code has: its defaults, its commands, its rows."""
+"""The page on the lineage says what the code has: its defaults, its rows."""
 
 import re
-import shlex
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from atrous.cli import app
 from atrous.recipe import MODEL_TABLES, Encoded
 
 ROOT = Path(__file__).parents[2]
@@ -36,19 +34,6 @@ def test_the_table_of_switches_has_every_key_and_its_default(name):
     code = {key: field.default for key, field in fields.items() if key != "name"}
     page = {k: tuple(v) if isinstance(v, list) else v for k, v in switches()[name].items()}
     assert page == code
-
-
-def commands():
-    for language, block in re.findall(r"^```(\w*)\n(.*?)^```", PAGE, re.M | re.S):
-        for line in block.splitlines() if not language else ():
-            words = shlex.split(line, comments=True)
-            if words and words[0] == "atrous":
-                yield words[1:]
-
-
-@pytest.mark.parametrize("words", list(commands()), ids=" ".join)
-def test_a_command_of_the_page_is_understood(words):
-    app.parse_args(words, exit_on_error=False, print_error=False)
 
 
 def test_every_row_that_the_page_waits_for_is_one_of_the_benchmark():
