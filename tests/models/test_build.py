@@ -395,3 +395,15 @@ def test_deeplabs_low_level_maps_are_an_option():
 def test_no_classes_and_no_bands_are_refused(num_classes, bands):
     with pytest.raises(RecipeError, match="is 0, but a model tells one class or more"):
         build("fcn_basic", num_classes=num_classes, bands=bands)
+
+
+@torch.inference_mode()
+def test_taps_that_no_crop_reaches_say_nothing_in_larger_pictures():
+    """At 128 px rate 32 of `deeplab_basic` has no outer tap inside: they begin, and stay, at 0."""
+    model = build("deeplab_basic", num_classes=2)
+    outer = [
+        layer.weight.flatten(2)[..., [0, 1, 2, 3, 5, 6, 7, 8]]
+        for layer in model.head.modules()
+        if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3)
+    ]
+    assert len(outer) == 6 and not any(taps.any() for taps in outer)

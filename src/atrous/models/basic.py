@@ -6,6 +6,7 @@ last layer gives logits, one a class, without a ReLU, which would cut the negati
 they are enlarged to the picture's size by whoever reads them, as those of all our models.
 """
 
+import torch
 from torch import Tensor, nn
 
 from atrous.models.layers import conv_relu, enlarge
@@ -54,10 +55,23 @@ def _fcn(num_classes: int) -> list[nn.Module]:
 
 
 def _deeplab(num_classes: int) -> list[nn.Module]:
-    """Atrous blocks one after the other: each sees twice as far as the one before."""
+    """Atrous blocks one after the other: each sees twice as far as the one before.
+
+    A crop of 128 has 32 x 32 cells here, on which no outer tap of rate 32 ever lies inside: it
+    cannot learn, and must not speak in larger pictures. So outer taps begin at zero.
+    """
     layers: list[nn.Module] = []
     channels = MAPS[-1]
     for rate in RATES:
-        layers += [conv_relu(channels, MAPS[0]), conv_relu(MAPS[0], MAPS[0], kernel=3, rate=rate)]
+        atrous = conv_relu(MAPS[0], MAPS[0], kernel=3, rate=rate)
+        _begin_as_1x1(atrous[0])
+        layers += [conv_relu(channels, MAPS[0]), atrous]
         channels = MAPS[0]
     return [*layers, nn.Conv2d(channels, num_classes, 1)]
+
+
+@torch.no_grad()
+def _begin_as_1x1(convolution: nn.Module) -> None:
+    assert isinstance(convolution, nn.Conv2d)
+    centre = nn.init.kaiming_normal_(torch.empty(*convolution.weight.shape[:2], 1, 1))
+    nn.init.zeros_(convolution.weight)[:, :, 1:2, 1:2] = centre
