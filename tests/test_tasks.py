@@ -196,7 +196,7 @@ def test_real_sets_of_two_values_are_binary(shared_data: Path, folder: str):
 
 def test_a_picture_of_nothing_in_which_nothing_is_found_has_no_score_of_its_own():
     classes = Classes(("disc", "shade"), task="multilabel")
-    truth = np.uint8([[1, 2, 0, 4]])
+    truth = np.array([[1, 2, 0, 4]], np.uint8)
     images = [
         Counted(
             name,

@@ -175,7 +175,7 @@ def test_progress_shows_loss_speed_and_score(shapes, small, tmp_path, monkeypatc
 
 
 def test_a_network_says_what_it_sees(cli, run):
-    rows = dict(cli_rows(cli("models", "deeplabv3plus", "--size", "360,480")[1]))
+    rows = cli_rows(cli("models", "deeplabv3plus", "--size", "360,480")[1])
     assert rows["output stride"].startswith("16 pixels")
     assert rows["whole picture"] == "seen by head.aspp.branches.4"
     out = cli("models", "deeplabv3", "--set", "model.aspp_rates=[12,24,36]", "--size", "360,480")[1]
@@ -184,7 +184,8 @@ def test_a_network_says_what_it_sees(cli, run):
 
 
 def cli_rows(text):
-    return [map(str.strip, line.split("  ", 1)) for line in text.splitlines()]
+    pairs = [line.split("  ", 1) for line in text.splitlines()]
+    return {name.strip(): value.strip() for name, value in pairs}
 
 
 def test_the_list_of_models_tells_their_costs(cli):

@@ -284,7 +284,7 @@ def test_pixels_around_a_class_are_those_of_the_pictures_that_hold_it(tmp_path):
         for folder in ("images", "masks"):
             (tmp_path / split / folder).mkdir(parents=True)
         for name, mask in masks.items():
-            pil.fromarray(np.uint8(mask)).save(tmp_path / split / "masks" / f"{name}.png")
+            pil.fromarray(np.array(mask, np.uint8)).save(tmp_path / split / "masks" / f"{name}.png")
             pil.new("RGB", (2, 2)).save(tmp_path / split / "images" / f"{name}.png")
     dataset = open_dataset(tmp_path)
     assert dataset.counts["train"].tolist() == [6, 2, 3]

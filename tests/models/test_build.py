@@ -64,6 +64,11 @@ def made(label, **more) -> Segmenter:
     return build(name, num_classes=3, **(options | more))
 
 
+def fcn_head(model: Segmenter) -> FcnHead:
+    assert isinstance(model.head, FcnHead)
+    return model.head
+
+
 def pixels(model, image):
     return at_pixels(model(image), grid=model.grid, size=tuple(image.shape[1:3]))
 
@@ -276,8 +281,10 @@ class TestFcn:
         assert "up_last.weight" in models[2] and "up_last.weight" not in models[1]
         built = [build("fcn8s", num_classes=2, **VGG, upsampling=k) for k in ("fixed", "learned")]
         for model in built:
-            for score in (model.head.score_fr, *model.head.scores):
-                nn.init.normal_(score.weight, generator=torch.Generator().manual_seed(1))
+            for score in (fcn_head(model).score_fr, *fcn_head(model).scores):
+                nn.init.normal_(
+                    score.get_parameter("weight"), generator=torch.Generator().manual_seed(1)
+                )
         torch.testing.assert_close(
             pixels(built[0].eval(), images), pixels(built[1].eval(), images), rtol=1e-4, atol=1e-5
         )
@@ -289,9 +296,9 @@ class TestFcn:
         bilinear.load_state_dict(
             {k: v for k, v in fixed.state_dict().items() if not k.startswith("head.up")}
         )
-        for skip, layer in enumerate(fixed.head.up):
-            layer.weight.copy_(transposed(2, 2, same=False, learned=False).weight)
-            assert bilinear.head.up[skip](torch.zeros(1, 2, 5, 5)).shape[2:] == (12, 12)
+        for skip, layer in enumerate(fcn_head(fixed).up):
+            layer.get_parameter("weight").copy_(transposed(2, 2, same=False, learned=False).weight)
+            assert fcn_head(bilinear).up[skip](torch.zeros(1, 2, 5, 5)).shape[2:] == (12, 12)
         a, b = (pixels(model, picture(96, 96)) for model in (fixed, bilinear))
         inside = (..., slice(32, 64), slice(32, 64))  # farther from where borders fade
         torch.testing.assert_close(a[inside], b[inside], rtol=1e-3, atol=1e-4)
@@ -311,8 +318,8 @@ class TestFcn:
         plain = awake(build("fcn8s", num_classes=2, **VGG))
         at_once = build("fcn8s", num_classes=2, **VGG, at_once=True).eval()
         at_once.load_state_dict(plain.state_dict())
-        for score in (*plain.head.scores, *at_once.head.scores):
-            nn.init.zeros_(score.bias)
+        for score in (*fcn_head(plain).scores, *fcn_head(at_once).scores):
+            nn.init.zeros_(score.get_parameter("bias"))
         a, b = plain.branches(picture(40, 40)), at_once.branches(picture(40, 40))
         torch.testing.assert_close(a["deepest"], b["deepest"])
         torch.testing.assert_close(a["pool4"] * 0.01, b["pool4"], rtol=1e-3, atol=1e-6)
@@ -320,7 +327,7 @@ class TestFcn:
 
     def test_new_skips_are_zero_so_that_a_stage_begins_as_the_one_before(self):
         coarse = build("fcn16s", num_classes=2, **VGG)
-        nn.init.normal_(coarse.head.score_fr.weight)
+        nn.init.normal_(fcn_head(coarse).score_fr.weight)
         fine = build("fcn8s", num_classes=2, **VGG)
         missing = fine.load_state_dict(coarse.state_dict(), strict=False)
         assert set(missing.missing_keys) == {
@@ -388,7 +395,7 @@ def test_an_auxiliary_head_is_trained_and_not_asked_for_the_mask():
 
 def test_deeplabs_low_level_maps_are_an_option():
     model = build("deeplabv3plus", num_classes=3, **LIGHT, low_level_channels=7)
-    assert model.head.reduce[0].weight.shape[0] == 7
+    assert model.get_parameter("head.reduce.0.weight").shape[0] == 7
 
 
 @pytest.mark.parametrize(("num_classes", "bands"), [(0, 3), (2, 0)])

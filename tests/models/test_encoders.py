@@ -20,7 +20,7 @@ from atrous.models.encoders import (
     load_packaged,
     load_tensors,
 )
-from atrous.models.fcn import load_fc
+from atrous.models.fcn import FcnHead, load_fc
 from atrous.models.origins import IMAGENET_MEAN, IMAGENET_STD, Rules
 
 # The encoders of the design that can change their stride; large ones have no other kinds of layers.
@@ -260,16 +260,17 @@ def test_encoder_weights_of_a_file_are_taken_by_name_or_refused(tmp_path):
     load_tensors(encoder, more, tmp_path / "encoder.pth", pixels=same)
     assert all(torch.equal(t, source[name]) for name, t in encoder.body.state_dict().items())
     for wrong in (None, torch.zeros(3), source["layer3.0.conv1.weight"].to(torch.int8)):
-        broken = source | {"layer3.0.conv1.weight": wrong}
-        if wrong is None:
-            del broken["layer3.0.conv1.weight"]
+        broken = {k: t for k, t in source.items() if k != "layer3.0.conv1.weight"}
+        if wrong is not None:
+            broken["layer3.0.conv1.weight"] = wrong
         with pytest.raises(WeightsError, match=r"for layer3\.0\.conv1\.weight"):
             load_tensors(encoder, broken, tmp_path / "encoder.pth", pixels=same)
 
 
 def test_fc6_and_fc7_begin_with_vgg16s_classifier(tmp_path):
-    """FCN, sec. 4.1. (Here with weights that are views: 120 M numbers would take long to write.)"""
+    """FCN, sec. 4.1; here with 16 maps in the place of 4096."""
     head = build("fcn8s", num_classes=2, encoder="vgg16", fc_channels=16).head
+    assert isinstance(head, FcnHead)
     random = torch.Generator().manual_seed(0)
     tensors = {
         "classifier.0.weight": torch.randn(16, 512 * 7 * 7, generator=random),
