@@ -105,7 +105,7 @@ def summed(
         count += 1
         confusion += scores.confusion
         borders += boundary.counts
-        if not isnan(scores.miou):  # nothing was there, and nothing was found
+        if not isnan(scores.miou):  # it is where nothing was there and nothing was found
             kept.append(ImageScore(name, scores.miou, scores.pixel_accuracy))
     scores, boundary = scores_from(classes, confusion), BoundaryScores(classes.names, borders)
     return Evaluation(split, scores, boundary, count, tuple(kept), weights)

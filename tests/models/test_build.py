@@ -211,6 +211,8 @@ def test_without_pooling_logits_at_stride_8_are_those_at_16_cell_for_cell(name, 
         (["model.name=fcn32s"], 16, "padding of 100 pixels goes with stride 32"),
         (["model.name=deeplabv3", "model.origin=smp"], 8, "smp dilates blocks"),
         (["model.name=deeplabv3", "model.aspp_rates=[1, 3, 5]"], 32, "no whole numbers of cells"),
+        (["model.name=deeplabv1", "model.fc_rate=5"], 16, "no whole numbers of cells"),
+        (["model.name=deeplabv2", "model.aspp=S"], 32, "no whole numbers of cells"),
     ],
 )
 def test_a_stride_at_which_it_would_be_another_network_is_refused(sets, stride, said):

@@ -48,8 +48,8 @@ class DataSet:
     """An opened data set.
 
     `counts` are pixels of each class by split; those of multilabel overlap. `bands` and `dtype`
-    are the widest found; samples always have three bands. `notes` are the decisions taken, a
-    sentence each.
+    are the widest found; samples always have three bands. `planes` says whether masks are
+    folders of planes. `notes` are the decisions taken, a sentence each.
     """
 
     root: Path
@@ -59,6 +59,7 @@ class DataSet:
     counts: dict[str, Int64[np.ndarray, " K"]]
     bands: int
     dtype: PixelType
+    planes: bool
     notes: tuple[str, ...]
     files: tuple[FileRecord, ...]
 
@@ -75,14 +76,14 @@ class DataSet:
         around = np.zeros(len(self.classes), np.int64)
         for file in self.files:
             if file.split == split:
-                around[_counts((file,), split, self.classes) > 0] += self._labelled(file)
+                there = _counts((file,), split, self.classes, planes=self.planes) > 0
+                around[there] += self._labelled(file)
         return around
 
     def _labelled(self, file: FileRecord) -> int:
-        planes = file.pair.mask.is_dir()
         void = self.classes.ignore_index
         raw = file.labels.items()
-        return sum(n for v, n in raw if (v if planes else self.classes.index_of(v)) != void)
+        return sum(n for v, n in raw if (v if self.planes else self.classes.index_of(v)) != void)
 
     def read(self, pair: Pair) -> Sample:
         """The picture, with three bands in the data set's dtype, and its mask as in `Classes`.
@@ -91,10 +92,9 @@ class DataSet:
             DataError: the files changed since opening and are no longer fit.
         """
         image = fit_image(read_image(pair.image), bands=BANDS, dtype=self.dtype)
-        planes = pair.mask.is_dir()
-        raw = read_planes(pair.mask, self.classes) if planes else read_mask(pair.mask)
+        raw = read_planes(pair.mask, self.classes) if self.planes else read_mask(pair.mask)
         _check_size(pair, image.shape[:2], raw.shape)
-        mask = raw if planes else self.classes.encode(raw, where=pair.mask)
+        mask = raw if self.planes else self.classes.encode(raw, where=pair.mask)
         return Sample(image, mask, pair.name)
 
     def fingerprint(self) -> dict[str, Any]:
@@ -147,7 +147,8 @@ def open_dataset(
     if only is not None:
         layout = replace(layout, splits={only: _split(layout.root, layout.splits, only)})
     asked = None if task == "auto" else task
-    if layout.planes is not None:
+    planes = layout.planes is not None
+    if planes:
         space = plane_space(layout, classes, asked)
         files = _look_at_all(layout, space.classes)
     else:
@@ -162,9 +163,12 @@ def open_dataset(
         kind=layout.kind,
         splits=layout.splits,
         classes=space.classes,
-        counts={split: _counts(files, split, space.classes) for split in layout.splits},
+        counts={
+            split: _counts(files, split, space.classes, planes=planes) for split in layout.splits
+        },
         bands=bands,
         dtype=dtype,
+        planes=planes,
         notes=(*layout.notes, *space.notes, *_picture_notes(files, bands, dtype)),
         files=files,
     )
@@ -268,11 +272,13 @@ def _first_of(errors: list[DataError]) -> DataError:
     return type(first)(first.where, found=found, allowed=first.allowed, fix=first.fix)
 
 
-def _counts(files: tuple[FileRecord, ...], split: str, classes: Classes) -> Int64[np.ndarray, " K"]:
+def _counts(
+    files: tuple[FileRecord, ...], split: str, classes: Classes, *, planes: bool
+) -> Int64[np.ndarray, " K"]:
     counts = np.zeros(len(classes), np.int64)
     for file in files:
         for value, pixels in file.labels.items() if file.split == split else ():
-            counts[_class_indices(value, classes, planes=file.pair.mask.is_dir())] += pixels
+            counts[_class_indices(value, classes, planes=planes)] += pixels
     return counts
 
 

@@ -1,5 +1,7 @@
 """Grid logits -> mask: bilinear resize, then arg-max or threshold, without full-size logits."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from atrous.kernels.compiled import compiled, in_strips
@@ -18,17 +20,7 @@ def argmax_at_pixels(
         >>> argmax_at_pixels(logits, grid=Grid(2), size=(1, 4))
         array([[0, 0, 1, 1]], dtype=uint8)
     """
-    top, bottom, down = taps(size[0], logits.shape[1], grid)
-    columns = taps(size[1], logits.shape[2], grid)
-    cells = np.ascontiguousarray(logits.transpose(1, 2, 0))  # h w K: classes lie side by side
-    mask = np.empty(size, dtype)
-
-    def strip(first: int, end: int) -> None:
-        part = slice(first, end)
-        _rows(cells, top[part], bottom[part], down[part], *columns, mask[part])
-
-    in_strips(strip, size[0], parallel=parallel)
-    return mask
+    return _at_pixels(_rows, logits, grid, size, dtype, parallel)
 
 
 def argmax_at_pixels_reference(
@@ -50,17 +42,7 @@ def threshold_at_pixels(
         >>> threshold_at_pixels(logits, grid=Grid(2), size=(1, 4))
         array([[2, 2, 3, 3]], dtype=uint8)
     """
-    top, bottom, down = taps(size[0], logits.shape[1], grid)
-    columns = taps(size[1], logits.shape[2], grid)
-    cells = np.ascontiguousarray(logits.transpose(1, 2, 0))
-    mask = np.empty(size, dtype)
-
-    def strip(first: int, end: int) -> None:
-        part = slice(first, end)
-        _bit_rows(cells, top[part], bottom[part], down[part], *columns, mask[part])
-
-    in_strips(strip, size[0], parallel=parallel)
-    return mask
+    return _at_pixels(_bit_rows, logits, grid, size, dtype, parallel)
 
 
 def threshold_at_pixels_reference(
@@ -69,6 +51,28 @@ def threshold_at_pixels_reference(
     """`threshold_at_pixels` in plain NumPy, through full-size logits."""
     bits = np.int64(1) << np.arange(len(logits))[:, None, None]
     return np.where(_full_size(logits, grid, size) > 0, bits, 0).sum(0).astype(dtype)
+
+
+def _at_pixels(
+    rows: Callable[..., None],
+    logits: GridLogits,
+    grid: Grid,
+    size: Size,
+    dtype: type,
+    parallel: bool,
+) -> Mask:
+    """A mask that the compiled `rows` fills, strip by strip."""
+    top, bottom, down = taps(size[0], logits.shape[1], grid)
+    columns = taps(size[1], logits.shape[2], grid)
+    cells = np.ascontiguousarray(logits.transpose(1, 2, 0))  # h w K: classes lie side by side
+    mask = np.empty(size, dtype)
+
+    def strip(first: int, end: int) -> None:
+        part = slice(first, end)
+        rows(cells, top[part], bottom[part], down[part], *columns, mask[part])
+
+    in_strips(strip, size[0], parallel=parallel)
+    return mask
 
 
 def taps(pixels: int, cells: int, grid: Grid) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

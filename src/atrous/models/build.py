@@ -11,7 +11,13 @@ from torch.nn import functional as F
 
 from atrous.errors import RecipeError
 from atrous.models.basic import BasicEncoder, BasicHead
-from atrous.models.deeplab import DeepLabV1Head, DeepLabV2Head, DeepLabV3Head, DeepLabV3PlusHead
+from atrous.models.deeplab import (
+    ASPP_AT_8,
+    DeepLabV1Head,
+    DeepLabV2Head,
+    DeepLabV3Head,
+    DeepLabV3PlusHead,
+)
 from atrous.models.encoders import (
     PACKAGED,
     Encoder,
@@ -249,14 +255,15 @@ def at_stride(recipe: Recipe, output_stride: int) -> Recipe:
 
 
 def _same_network(old: ModelOptions, new: ModelOptions, output_stride: int) -> None:
-    reason = ""
+    reason, origin = "", getattr(old, "origin", "atrous")
     if isinstance(old, Fcn) and isinstance(new, Fcn):
         padded = old.pads_as_published and not new.pads_as_published
         reason = "the padding of 100 pixels goes with stride 32 alone" if padded else ""
-    if RULES[getattr(old, "origin", "atrous")].first_dilated:
-        reason = f"{getattr(old, 'origin', '')} dilates blocks that ours do not"
-    ratio = Fraction(old.model_dump()["output_stride"], output_stride)
-    if any((rate * ratio).denominator > 1 for rate in getattr(old, "aspp_rates", ())):
+    if RULES[origin].first_dilated:
+        reason = f"{origin} dilates blocks that ours do not"
+    strides = output_stride, old.model_dump()["output_stride"]
+    rates, stride = _rates(old)
+    if any(rate * stride % other for rate in rates for other in strides):
         reason = "its rates would be no whole numbers of cells"
     if reason:
         raise RecipeError(
@@ -267,12 +274,26 @@ def _same_network(old: ModelOptions, new: ModelOptions, output_stride: int) -> N
         )
 
 
+def _rates(options: ModelOptions) -> tuple[tuple[int, ...], int]:
+    """Rates of a head that follow the output stride, and the stride that they are given for."""
+    match options:
+        case DeepLabV1():
+            return (options.fc_rate,), 8
+        case DeepLabV2():
+            return ASPP_AT_8[options.aspp], 8
+        case DeepLabV3() | DeepLabV3Plus() if options.aspp_rates:
+            return options.aspp_rates, options.output_stride
+        case _:
+            return (), 1
+
+
 def _on_encoder(options: OnEncoder, num_classes: int, bands: int, dtype: PixelType) -> Segmenter:
     rules = RULES[getattr(options, "origin", "atrous")]
     encoder = _encoder(options, bands, rules)
     head = _head(options, encoder, num_classes)
     if options.encoder_file:
-        tensors, path = read_foreign(Path(options.encoder_file)), Path(options.encoder_file)
+        path = Path(options.encoder_file)
+        tensors = read_foreign(path)
         load_tensors(encoder, tensors, path, pixels=(pixel_statistics(options.encoder), rules))
         if isinstance(head, FcnHead) and options.on_vgg16 and load_fc(head, tensors):
             encoder.origin += ", fc6 and fc7 too"

@@ -93,11 +93,7 @@ def _v2_branch(options: DeepLabV2, channels: int, rate: int, num_classes: int) -
     """fc6 of a rate, fc7 and fc8 on VGG16; elsewhere the classifier itself is dilated."""
     maps = options.fc_channels or (V2_CHANNELS if options.on_vgg16 else 0)
     if not maps and options.combine == "sum":
-        score = nn.Conv2d(channels, num_classes, 3, padding=rate, dilation=rate)
-        nn.init.normal_(score.weight, std=SCORE_STD)
-        assert score.bias is not None
-        nn.init.zeros_(score.bias)
-        return score
+        return score_layer(channels, num_classes, std=SCORE_STD, kernel=3, rate=rate)
     maps = maps or V2_JOINED
     layers = [conv_relu(channels, maps, kernel=3, rate=rate), _dropout(options)]
     if options.on_vgg16:
@@ -195,6 +191,7 @@ class DeepLabV3PlusHead(nn.Module):
         self.factor = encoder.strides[-1] // LOW_LEVEL_STRIDE
 
     def forward(self, features: list[Tensor]) -> Tensor:
+        """Logits at stride 4."""
         low_level = self.reduce(features[self.low_level])
         pyramid = self.aspp(features[-1])
         if not self.as_smp:

@@ -25,8 +25,8 @@ PICTURE_CROPS = (19, 27, 31)  # pixels cut from the enlarged scores of 32s, 16s,
 class FcnHead(nn.Module):
     """Scores of the deepest features, enlarged and added to those of finer ones.
 
-    `grid` says where the logits lie. On VGG16 the layers before the deepest score are fc6
-    and fc7; names are those of the released networks.
+    `grid` says where the logits lie. `fc` stands before the deepest score: fc6 and fc7 on VGG16.
+    `scores` and `up` begin with the deepest skip, pool4.
     """
 
     def __init__(self, options: Fcn, encoder: Encoder, num_classes: int) -> None:

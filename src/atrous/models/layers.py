@@ -52,9 +52,12 @@ def dropout(share: float, *, whole_maps: bool) -> nn.Module:
     return nn.Dropout2d(share) if whole_maps else nn.Dropout(share)
 
 
-def score_layer(channels: int, num_classes: int, *, std: float) -> nn.Conv2d:
-    """A 1x1 classifier with normal weights of `std`; 0 gives zeros."""
-    score = nn.Conv2d(channels, num_classes, 1)
+def score_layer(
+    channels: int, num_classes: int, *, std: float, kernel: int = 1, rate: int = 1
+) -> nn.Conv2d:
+    """A classifier with normal weights of `std`; 0 gives zeros."""
+    padding = rate * (kernel // 2)
+    score = nn.Conv2d(channels, num_classes, kernel, padding=padding, dilation=rate)
     assert score.bias is not None
     nn.init.normal_(score.weight, std=std) if std else nn.init.zeros_(score.weight)
     nn.init.zeros_(score.bias)

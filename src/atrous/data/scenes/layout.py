@@ -86,6 +86,7 @@ def _trees(rng: np.random.Generator, kind: str, half: float, walk: float) -> lis
     tone = pick(rng, leaves)
 
     def tree(s: float, z: float, shape: str) -> Tree:
+        """A tree of a kind, `s` metres to the side and `z` along the road."""
         high = {"round": (5.5, 9), "tall": (7, 12), "cone": (6, 11), "bush": (1.1, 2.2)}[shape]
         stout = {
             "round": (0.3, 0.4),

@@ -25,6 +25,7 @@ class _Figure:
         colour: tuple[float, float, float],
         dim: float = 1.0,
     ) -> None:
+        """A stroke through points, as wide as an arm or a leg."""
         tone = np.array(colour) * self.light * dim
         self.sketch.stroke([self.spot(*p) for p in points], width * self.unit, tone)
 
@@ -48,6 +49,7 @@ class _Figure:
         colour: tuple[float, float, float],
         dim: float = 1.0,
     ) -> None:
+        """A head, or whatever is round."""
         self.sketch.disc(
             self.spot(x, y),
             max(rx * self.unit, 1.2),

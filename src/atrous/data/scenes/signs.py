@@ -33,6 +33,7 @@ class _Plate:
         y: float = 0.0,
         glow: bool = False,
     ) -> None:
+        """A disc, in the light that falls on the plate or glowing by itself."""
         tone = np.array(colour) * (1.0 if glow else self.light)
         spot = self.middle[0] + x * self.unit, self.middle[1] - y * self.unit
         self.sketch.disc(spot, radius * self.unit, radius * self.unit, tone)
@@ -51,6 +52,7 @@ class _Plate:
         x: float = 0.0,
         y: float = 0.0,
     ) -> None:
+        """A rectangle by its middle and half its sides."""
         self.shape([(x - rx, y - ry), (x + rx, y - ry), (x + rx, y + ry), (x - rx, y + ry)], colour)
 
     def ring(
