@@ -2,7 +2,7 @@
 
 Nobody else knows label numbers. On disk any value may mean "ignore"; inside, ignore is
 255 in uint8 masks and 65535 in uint16 masks of class indices, and the bit after those of the
-classes in multilabel masks.
+classes in multilabel masks. On disk a colour is a label too, a number beyond all others.
 """
 
 import colorsys
@@ -19,6 +19,10 @@ from atrous.types import Colour, Mask, RawMask, Task
 IGNORE = "ignore"
 Weighting = Literal["none", "power", "median_frequency", "enet", "effective_number"]
 ENET_OFFSET = 1.02  # c in sec. 5.2 of the ENet paper: no weight exceeds 1 / ln(c), about 50
+COLOURED = 1 << 24  # the label of black; that of another colour is 0xRRGGBB more
+NO_CLASS = -1  # target of labels that would stand for themselves, but are outside
+TRANSPARENT = 1 << 25  # the label of pixels that are not there, in masks with alpha
+_SHOWN = 20  # labels in a message
 MOST_LABELS = 62  # classes of a multilabel mask: bits of an int64, without its sign and ignore
 
 # Distinct under the common colour deficiencies; Petroff 2021 (arXiv 2107.02270), ten colours.
@@ -102,25 +106,30 @@ class Classes:
             indices = [i if i == self.ignore_index else 1 << int(i or 0) for i in indices]
         targets = np.array(indices, self.dtype)
         if raw.dtype.itemsize > 2:
-            return targets[np.searchsorted(values, raw)]
-        table = np.zeros(values[-1] - values[0] + 1, self.dtype)
-        table[np.array(values) - values[0]] = targets
-        return table[raw.astype(np.int64) - values[0]]
+            labels, lengths = _runs(raw)
+            return np.repeat(targets[np.searchsorted(values, labels)], lengths).reshape(raw.shape)
+        low = min(values[0], 0)
+        table = np.zeros(values[-1] - low + 1, self.dtype)
+        table[np.array(values) - low] = targets
+        return table.take(raw.astype(np.int64) - low if low else raw)
 
     def outside(self, raw: RawMask, value: int, where: object) -> MaskError:
         """The error for a label outside the label space, with its first pixel."""
-        y, x = np.argwhere(raw == value)[0]
-        ignored = [str(k) for k, v in self.remap.items() if v == IGNORE] or [
-            str(self._ignored_label)
-        ]
-        mapped = [str(k) for k, v in self.remap.items() if v != IGNORE]
-        also = f", maps {', '.join(mapped)}" if mapped else ""
+        there = raw == value
+        y, x = np.unravel_index(np.argmax(there), raw.shape)
+        ignored = [label_text(k) for k, v in self.remap.items() if v == IGNORE]
+        mapped = [label_text(k) for k, v in self.remap.items() if v not in (IGNORE, NO_CLASS)]
+        also = f", maps {_some(mapped)}" if mapped else ""
+        text = label_text(value)
+        key = f'"{text}"' if text.startswith("#") else text  # of a table in TOML
         return MaskError(
             where,
-            found=f"holds label {value} (first at row {y}, column {x}; {(raw == value).sum()} px)",
+            found=f"holds label {text} (first at row {y}, column {x}; {there.sum()} px)",
             allowed=f"the label space has {len(self)} classes (0-{len(self) - 1}){also} "
-            f"and ignores {', '.join(ignored)}",
-            fix=f'Map it in dataset.toml ([remap] {value} = CLASS or "ignore"), or add the class.',
+            f"and ignores {_some(ignored or [str(self._ignored_label)])}",
+            fix=f'Map it in dataset.toml ([remap] {key} = CLASS or "ignore"), or add the class.',
+            code="M403" if value < COLOURED else "M409",
+            pixel=(int(y), int(x)),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -128,7 +137,7 @@ class Classes:
         return {
             "names": list(self.names),
             "colours": [to_hex(colour) for colour in self.colours],
-            "remap": {str(raw): target for raw, target in sorted(self.remap.items())},
+            "remap": {label_text(raw): target for raw, target in sorted(self.remap.items())},
             "task": self.task,
         }
 
@@ -138,9 +147,13 @@ class Classes:
         return cls(
             names=tuple(data["names"]),
             colours=tuple(from_hex(colour) for colour in data["colours"]),
-            remap={int(raw): target for raw, target in data["remap"].items()},
+            remap={label_of_text(raw): target for raw, target in data["remap"].items()},
             task=data.get("task", "multiclass"),
         )
+
+
+def _some(words: list[str]) -> str:
+    return ", ".join(words[:_SHOWN]) + ", ..." * (len(words) > _SHOWN)
 
 
 def label_values(raw: RawMask) -> list[int]:
@@ -151,9 +164,19 @@ def label_values(raw: RawMask) -> list[int]:
         [-1, 3]
     """
     if raw.dtype.itemsize > 2:
-        return [int(value) for value in np.unique(raw)]
+        return [int(value) for value in np.unique(_runs(raw)[0])]
     low = int(raw.min())
     return [int(v) + low for v in np.flatnonzero(np.bincount(raw.ravel().astype(np.int64) - low))]
+
+
+def _runs(raw: RawMask) -> tuple[RawMask, Int64[np.ndarray, " N"]]:
+    """The runs of equal labels from left to right, row after row: their labels and lengths.
+
+    Masks are piecewise constant, so there are far fewer runs than pixels.
+    """
+    flat = raw.ravel()
+    first = np.flatnonzero(np.concatenate([[True], flat[1:] != flat[:-1]]))
+    return flat[first], np.diff(first, append=flat.size)
 
 
 def class_weights(
@@ -230,3 +253,34 @@ def from_hex(text: str) -> Colour:
         raise ValueError(f"{text!r} is not of the form #rrggbb")
     red, green, blue = bytes.fromhex(digits)
     return red, green, blue
+
+
+def colour_label(colour: Colour) -> int:
+    """The label that a colour is in raw masks.
+
+    Example:
+        >>> label_text(colour_label((128, 64, 128)))
+        '#804080'
+    """
+    red, green, blue = colour
+    return COLOURED + (red << 16 | green << 8 | blue)
+
+
+def label_colour(value: int) -> Colour | None:
+    """The colour that a raw label is; None if it is a number, or transparent."""
+    if not COLOURED <= value < TRANSPARENT:
+        return None
+    return (value >> 16 & 255, value >> 8 & 255, value & 255)
+
+
+def label_text(value: int) -> str:
+    """A raw label in words: `7`, `#804080`, `transparent`."""
+    colour = label_colour(value)
+    return to_hex(colour) if colour else "transparent" if value == TRANSPARENT else str(value)
+
+
+def label_of_text(text: str) -> int:
+    """The raw label that `label_text` wrote; ValueError if it is no such text."""
+    if text.startswith("#"):
+        return colour_label(from_hex(text))
+    return TRANSPARENT if text == "transparent" else int(text)

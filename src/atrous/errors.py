@@ -8,8 +8,11 @@
     ├── RunError           a run folder, a checkpoint, an output folder
     └── WeightsError       a weights file: damaged, or of another model
 
-Every message has four parts: where, what was found, what is allowed, what to do.
+Every message has four parts: where, what was found, what is allowed, what to do. What is wrong
+with data also has the short code of docs/doctor.md, and a pixel where there is one.
 """
+
+from typing import Any
 
 
 class AtrousError(Exception):
@@ -29,15 +32,31 @@ class AtrousError(Exception):
         self.where, self.found, self.allowed, self.fix = str(where), found, allowed, fix
 
     def __reduce__(self):  # data workers send their errors through a pickle
-        return _rebuild, (type(self), self.where, self.found, self.allowed, self.fix)
+        return _rebuild, (type(self), vars(self))
 
 
-def _rebuild(kind: type[AtrousError], where: str, found: str, allowed: str, fix: str):
-    return kind(where, found=found, allowed=allowed, fix=fix)
+def _rebuild(kind: type[AtrousError], parts: dict[str, Any]) -> AtrousError:
+    return kind(**parts)
 
 
 class DataError(AtrousError):
-    """A data set, a picture or a mask is not what it must be."""
+    """A data set, a picture or a mask is not what it must be.
+
+    `code` is that of docs/doctor.md; `pixel` the row and column of the first wrong one.
+    """
+
+    def __init__(
+        self,
+        where: object,
+        *,
+        found: str,
+        allowed: str,
+        fix: str,
+        code: str = "",
+        pixel: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__(where, found=found, allowed=allowed, fix=fix)
+        self.code, self.pixel = code, pixel
 
 
 class ImageError(DataError):

@@ -9,8 +9,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float32, Int64, Shaped, UInt8, UInt16
 
-Image = UInt8[np.ndarray, "H W C"] | UInt16[np.ndarray, "H W C"]
-Images = UInt8[np.ndarray, "B H W C"] | UInt16[np.ndarray, "B H W C"]
+Image = UInt8[np.ndarray, "H W C"] | UInt16[np.ndarray, "H W C"] | Float32[np.ndarray, "H W C"]
+Images = (
+    UInt8[np.ndarray, "B H W C"] | UInt16[np.ndarray, "B H W C"] | Float32[np.ndarray, "B H W C"]
+)
 RawMask = Shaped[np.ndarray, "H W"]  # label values as they lie on disk
 # Class indices and ignore; of a multilabel label space bits, bit k for class k, and ignore.
 Mask = UInt8[np.ndarray, "H W"] | UInt16[np.ndarray, "H W"] | Int64[np.ndarray, "H W"]
@@ -19,7 +21,21 @@ Confusion = Int64[np.ndarray, "K K"]  # row: true class, column: predicted class
 # Of multilabel, for each class [[TN, FP], [FN, TP]]; row: truly there, column: predicted there.
 MultilabelConfusion = Int64[np.ndarray, "K 2 2"]
 Task = Literal["multiclass", "binary", "multilabel"]  # one class a pixel; one of two; any of K
-PixelType = Literal["uint8", "uint16"]  # of a data set's pictures, and so of its models
+PixelType = Literal["uint8", "uint16", "float32"]  # of a data set's pictures, and so of its models
+LayoutName = Literal[
+    "camvid",
+    "cityscapes",
+    "ade20k",
+    "coco",
+    "labelme",
+    "yolo",
+    "cvat",
+    "label_studio",
+    "nnunet",
+    "voc",
+    "csv",
+    "folder",
+]
 Size = tuple[int, int]  # (height, width) in pixels
 Colour = tuple[int, int, int]  # red, green, blue, 0-255
 
@@ -33,6 +49,13 @@ class Grid(NamedTuple):
 
     stride: int
     offset: float = 0.0
+
+
+class Statistics(NamedTuple):
+    """Mean and standard deviation of each band of a data set's pictures, in pixel values."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
 
 class Sample(NamedTuple):

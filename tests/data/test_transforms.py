@@ -79,3 +79,58 @@ def test_relighting_with_no_strength_changes_nothing_and_with_some_stays_in_rang
     assert np.array_equal(relight(image, 0, keyed(0, Purpose.AUGMENT, 0)), image)
     lit = relight(image, 0.9, keyed(0, Purpose.AUGMENT, 0))
     assert lit.dtype == np.uint8 and not np.array_equal(lit, image)
+
+
+def deep(height, width, bands, dtype):
+    """A picture of any bands and type, with negative floats, and the mask of `checkered`."""
+    sample = checkered(height, width)
+    steps = np.linspace(0.3, 1, bands)
+    image = sample.image[..., :1] * steps
+    image = image * 40.0 - 3000 if dtype == np.float32 else image
+    return Sample(image.astype(dtype), sample.mask, "deep")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("bands", [1, 2, 4, 13])
+def test_any_bands_are_changed_as_their_mask_is(bands, dtype):
+    sample = deep(100, 130, bands, dtype)
+    options = Augment(crop=96)
+    for step in range(4):
+        image, mask, _ = augment(sample, options, keyed(0, Purpose.AUGMENT, step), ignore_index=255)
+        assert image.shape == (96, 96, bands) and image.dtype == dtype
+        valid = mask != 255
+        for band in range(bands):
+            low, high = np.percentile(image[..., band][valid].astype(float), (2, 98))
+            seen = image[..., band] > (low + high) / 2
+            assert (seen == mask)[valid].mean() > 0.93
+
+
+def test_the_same_is_done_to_floats_as_to_bytes():
+    sample = checkered(80, 90)
+    floats = sample._replace(image=sample.image.astype(np.float32))
+    for step in range(4):
+        options = Augment(crop=64, photometric=0)
+        one, other = (
+            augment(s, options, keyed(0, Purpose.AUGMENT, step), ignore_index=255)
+            for s in (sample, floats)
+        )
+        assert np.array_equal(one.mask, other.mask)
+        known = one.mask != 255
+        assert np.abs(one.image[known] - other.image[known]).max() <= 1.01  # rounded twice
+
+
+def test_around_a_small_picture_of_floats_lies_its_mean():
+    image = np.full((20, 20, 2), (-3000.5, 0.25), np.float32)
+    sample = Sample(image, np.zeros((20, 20), np.uint8), "small")
+    options = Augment(crop=64, scale_min=1, scale_max=1, photometric=0)
+    padded = augment(sample, options, keyed(0, Purpose.AUGMENT, 0), ignore_index=255)
+    assert (padded.mask == 255).any()
+    assert np.array_equal(padded.image, np.broadcast_to(image[0, 0], padded.image.shape))
+
+
+def test_relit_floats_stay_in_the_range_of_their_picture():
+    image = deep(40, 40, 5, np.float32).image
+    lit = relight(image, 0.9, keyed(0, Purpose.AUGMENT, 0))
+    assert lit.dtype == np.float32 and not np.array_equal(lit, image)
+    assert image.min() <= lit.min() and lit.max() <= image.max()
+    assert (lit != lit.round()).any()

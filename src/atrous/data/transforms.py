@@ -36,14 +36,15 @@ def augment(
 ) -> Sample:
     """A random square of the randomly scaled, mirrored, re-lit sample.
 
-    Where the scaled picture is smaller than the square, the rest is mid-grey and ignored.
+    Where the scaled picture is smaller than the square, the rest is ignored, and mid-grey;
+    of floats, which have no middle, the mean of each band.
     """
     size = (options.crop, options.crop)
     scale = random.uniform(options.scale_min, options.scale_max)
     image, mask, corner = cut_scaled(sample, size, scale, random)
     mirrored = options.flip and random.random() < 0.5
     image = relight(image, options.photometric, random)
-    image = _placed(image, corner, size, (np.iinfo(image.dtype).max + 1) // 2)
+    image = _placed(image, corner, size, _middle(image))
     mask = _placed(mask, corner, size, ignore_index)
     if mirrored:
         image, mask = image[:, ::-1], mask[:, ::-1]
@@ -66,7 +67,15 @@ def cut_scaled(
     return image, resample_mask(sample.mask, box, (height, width)), (y, x)
 
 
-def _placed(part: np.ndarray, corner: tuple[int, int], size: Size, rest: int) -> np.ndarray:
+def _middle(image: Image) -> int | np.ndarray:
+    if image.dtype == np.float32:
+        return image.mean(axis=(0, 1), dtype=np.float64)  # float32 would lose digits in the sum
+    return (np.iinfo(image.dtype).max + 1) // 2
+
+
+def _placed(
+    part: np.ndarray, corner: tuple[int, int], size: Size, rest: int | np.ndarray
+) -> np.ndarray:
     """`part` at `corner` of an array of `size` that is `rest` elsewhere."""
     if part.shape[:2] == size:
         return part
@@ -90,10 +99,11 @@ def _span(
 
 def resample(image: Image, box: tuple[float, float, float, float], size: Size) -> Image:
     """The part `box` (left, top, right, bottom) of a picture at `size`, bilinear, anti-aliased."""
-    if image.dtype == np.uint8:
+    if image.dtype == np.uint8 and image.shape[2] in (1, 3):  # of four it takes one for alpha
         return np.asarray(_resized(image, box, size)).reshape(*size, -1)
-    bands = [_resized(image[..., c].astype(np.float32), box, size) for c in range(image.shape[2])]
-    return np.stack([np.asarray(band) for band in bands], -1).round().astype(image.dtype)
+    wide = image if image.dtype == np.uint8 else image.astype(np.float32)
+    bands = [np.asarray(_resized(wide[..., c], box, size)) for c in range(image.shape[2])]
+    return _as_type(np.stack(bands, -1), image.dtype)
 
 
 def _resized(array: np.ndarray, box: tuple[float, float, float, float], size: Size):
@@ -113,7 +123,10 @@ def resample_mask(mask: Mask, box: tuple[float, float, float, float], size: Size
 
 
 def relight(image: Image, strength: float, random: np.random.Generator) -> Image:
-    """Brightness, contrast and saturation, each by a factor in 1 +- `strength`."""
+    """Brightness, contrast and saturation, each by a factor in 1 +- `strength`.
+
+    Values stay within their type's range; floats within that of the picture.
+    """
     brightness, contrast, saturation = random.uniform(1 - strength, 1 + strength, 3)
     if strength == 0:
         return image
@@ -123,4 +136,10 @@ def relight(image: Image, strength: float, random: np.random.Generator) -> Image
     pixels *= np.float32(brightness * contrast * saturation)
     pixels += (grey * np.float32(brightness * contrast * (1 - saturation)))[..., None]
     pixels += np.float32(brightness * (1 - contrast) * grey.mean())
-    return pixels.clip(0, np.iinfo(image.dtype).max).round().astype(image.dtype)
+    if image.dtype == np.float32:
+        return pixels.clip(image.min(), image.max())
+    return _as_type(pixels.clip(0, np.iinfo(image.dtype).max), image.dtype)
+
+
+def _as_type(pixels: np.ndarray, dtype: np.dtype) -> Image:
+    return pixels if pixels.dtype == dtype else pixels.round().astype(dtype)

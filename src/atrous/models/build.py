@@ -45,7 +45,7 @@ from atrous.recipe import (
     from_tables,
     make_recipe,
 )
-from atrous.types import Grid, PixelType
+from atrous.types import Grid, PixelType, Statistics
 
 OnEncoder = Fcn | FcnDilated | DeepLabV1 | DeepLabV2 | DeepLabV3 | DeepLabV3Plus
 Head = (
@@ -67,11 +67,20 @@ class Supervised(NamedTuple):
     weight: float
 
 
+class Pixels(NamedTuple):
+    """The pictures that a model takes."""
+
+    bands: int = 3
+    dtype: PixelType = "uint8"
+    statistics: Statistics | None = None
+
+
 class Segmenter(nn.Module):
     """A network that takes pixels `B H W C` of any size and gives grid logits `B K h w`.
 
     It pads the picture once, at the bottom and right, with the mean colour, to a multiple of
-    `alignment`; `grid` says where the logits lie. It owns its normalisation of pixels of `dtype`.
+    `alignment`; `grid` says where the logits lie. It owns its normalisation of pixels of `dtype`:
+    by `statistics`, which its weights then hold as `mean` and `std`, else by its rules.
     With several `scales` it looks at the picture in each, and the largest logit counts.
     """
 
@@ -80,8 +89,7 @@ class Segmenter(nn.Module):
         encoder: Encoder | BasicEncoder,
         head: Head,
         *,
-        bands: int = 3,
-        dtype: PixelType = "uint8",
+        pixels: Pixels,
         aux_head: AuxHead | None = None,
         aux_weight: float = 0.0,
         scales: tuple[float, ...] = (1.0,),
@@ -91,10 +99,15 @@ class Segmenter(nn.Module):
         super().__init__()
         self.encoder, self.head, self.aux_head = encoder, head, aux_head
         self.aux_weight, self.scales, self.frozen, self.rules = aux_weight, scales, frozen, rules
-        self.bands, self.dtype = bands, dtype
+        self.bands, self.dtype, statistics = pixels
         self.alignment = max(encoder.strides) * _denominator(scales) if rules.pads else 1
         self.grid = Grid(1) if rules.at_pixels else head.grid
-        self.largest = {"uint8": 255, "uint16": 65535}[dtype]
+        self.largest = {"uint8": 255, "uint16": 65535, "float32": 1}[self.dtype]
+        self.measured = statistics is not None
+        if statistics is not None:
+            self.register_buffer("mean", torch.tensor(statistics.mean, dtype=torch.float32))
+            std = torch.tensor(statistics.std, dtype=torch.float32)
+            self.register_buffer("std", std.where(std > 0, 1.0))
         for norm in self._frozen_norms():
             norm.requires_grad_(False)
 
@@ -162,7 +175,9 @@ class Segmenter(nn.Module):
         return F.pad(pictures, (0, across, 0, down))  # 0 is the mean colour here
 
     def _each(self, name: str, pixels: Tensor) -> Tensor | float:
-        """A number of the rules for each band, in pixel values."""
+        """A number for each band, in pixel values: measured, or of the rules."""
+        if self.measured:
+            return self.get_buffer(name)[:, None, None]
         values = getattr(self.rules, name)
         if len(values) == 1:
             return values[0] * self.largest
@@ -197,14 +212,17 @@ def build_model(
     num_classes: int,
     bands: int = 3,
     dtype: PixelType = "uint8",
+    statistics: Statistics | None = None,
     seed: int = 0,
 ) -> Segmenter:
     """The network that `options` describe, with one logit for each of `num_classes`.
 
-    New weights follow from `seed` alone.
+    Normalisation is by `statistics` where given, else by the rules of `options`; of floats
+    those are for pixels from 0 to 1. New weights follow from `seed` alone.
 
     Raises:
-        RecipeError: `num_classes` or `bands` is below 1, or the encoder cannot be built so.
+        RecipeError: `num_classes` or `bands` is below 1, `statistics` are of other bands, or
+            the encoder cannot be built so.
     """
     for name, value in (("num_classes", num_classes), ("bands", bands)):
         if value < 1:
@@ -214,12 +232,19 @@ def build_model(
                 allowed="a model tells one class or more in pictures of one band or more",
                 fix="Give the number of classes or bands of the data.",
             )
+    if statistics and {len(statistics.mean), len(statistics.std)} != {bands}:
+        raise RecipeError(
+            "statistics",
+            found=f"has {len(statistics.mean)} means and {len(statistics.std)} deviations",
+            allowed=f"the pictures have {bands} bands",
+            fix="Give a mean and a standard deviation for each band.",
+        )
+    pixels = Pixels(bands, dtype, statistics)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if isinstance(options, Basic):
-            encoder = BasicEncoder(bands)
-            return Segmenter(encoder, BasicHead(options, num_classes), bands=bands, dtype=dtype)
-        return _on_encoder(options, num_classes, bands, dtype)
+            return Segmenter(BasicEncoder(bands), BasicHead(options, num_classes), pixels=pixels)
+        return _on_encoder(options, num_classes, pixels)
 
 
 def begins_trained(options: ModelOptions) -> bool:
@@ -287,9 +312,9 @@ def _rates(options: ModelOptions) -> tuple[tuple[int, ...], int]:
             return (), 1
 
 
-def _on_encoder(options: OnEncoder, num_classes: int, bands: int, dtype: PixelType) -> Segmenter:
+def _on_encoder(options: OnEncoder, num_classes: int, pixels: Pixels) -> Segmenter:
     rules = RULES[getattr(options, "origin", "atrous")]
-    encoder = _encoder(options, bands, rules)
+    encoder = _encoder(options, pixels.bands, rules)
     head = _head(options, encoder, num_classes)
     if options.encoder_file:
         path = Path(options.encoder_file)
@@ -301,8 +326,7 @@ def _on_encoder(options: OnEncoder, num_classes: int, bands: int, dtype: PixelTy
     return Segmenter(
         encoder,
         head,
-        bands=bands,
-        dtype=dtype,
+        pixels=pixels,
         aux_head=AuxHead(encoder, num_classes) if aux_weight else None,
         aux_weight=aux_weight,
         scales=options.scales if isinstance(options, DeepLabV2) else (1.0,),

@@ -1,0 +1,17 @@
+"""Pictures written for people to look at."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image as pil
+
+from atrous.files import write_whole
+
+
+def write_jpeg(path: Path, image: UInt8[np.ndarray, "H W 3"]) -> None:
+    """Write a picture for people to look at, without the metadata of its origin."""
+    content = io.BytesIO()
+    pil.fromarray(image).save(content, "JPEG", quality=92)
+    write_whole(path, content.getvalue())
