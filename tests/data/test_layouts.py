@@ -5,45 +5,12 @@ import re
 from pathlib import Path
 
 import pytest
+from laid import lay, names, pool, refused, write
 
-from atrous.data.layouts import Layout, Pair, find_layout
+from atrous.data.layouts import Pair, find_layout
 from atrous.data.layouts.pairs import read_lines
 from atrous.data.layouts.splits import divide
 from atrous.errors import DataError
-
-
-def lay(root: Path, *names: str) -> Path:
-    """Empty files: layouts open none."""
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    return root
-
-
-def write(root: Path, name: str, *lines: str) -> Path:
-    (root / name).parent.mkdir(parents=True, exist_ok=True)
-    (root / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return root
-
-
-def names(layout: Layout, split: str) -> list[str]:
-    return [pair.name for pair in layout.splits[split]]
-
-
-def pool(root: Path, *stems: str, folder: str = "") -> Path:
-    return lay(
-        root,
-        *(f"images/{folder}{stem}.jpg" for stem in stems),
-        *(f"masks/{folder}{stem}.png" for stem in stems),
-    )
-
-
-def refused(root: Path, *said: str) -> None:
-    with pytest.raises(DataError) as error:
-        find_layout(root)
-    for text in said:
-        assert text in str(error.value)
 
 
 def test_images_and_masks_are_paired_by_their_path(tmp_path: Path):
@@ -118,6 +85,39 @@ def test_camvids_absolute_lists_are_read(tmp_path: Path):
     assert (names(layout, "train"), names(layout, "val")) == (["a"], ["b"])
     assert layout.names is not None
     assert (layout.names[0], layout.names[10], layout.remap) == ("Sky", "Bicyclist", {11: "ignore"})
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("/data/coco/images/farm/x.jpg", "farm/x"),
+        ("D:\\data\\images\\farm\\x.jpg", "farm/x"),
+        ("../coco/images/y.jpg", "y"),
+        ("/data/farm/x.jpg", "farm/x"),
+        ("/data/y", "y"),
+        ("/data/z.png", "city/z"),
+        ("/a/images/y.jpg /b/masks/y.png", "y"),
+    ],
+)
+def test_paths_of_other_machines_count_by_their_last_parts(tmp_path: Path, line: str, name: str):
+    pool(tmp_path, "farm/x", "city/x", "y", "city/z", "w")
+    write(write(tmp_path, "val.txt", line), "train.txt", "w")
+    layout = find_layout(tmp_path)
+    assert (layout.problems, names(layout, "val")) == ((), [name])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "/data/x.jpg",  # there are two
+        "other/y.jpg",  # is not y
+        "/data/images/w.jpg /data/other/y.png",  # nor is a mask that is not there
+    ],
+)
+def test_paths_of_other_machines_are_not_guessed(tmp_path: Path, line: str):
+    pool(tmp_path, "farm/x", "city/x", "y", "w")
+    write(write(tmp_path, "val.txt", line), "train.txt", "w")
+    refused(tmp_path, "val.txt:1: lists")
 
 
 @pytest.mark.parametrize("folder", ["SegmentationClass", "SegmentationClassPNG"])
@@ -251,16 +251,25 @@ def test_an_unknown_layout_shows_what_is_there_and_what_is_known(tmp_path: Path)
 
 
 def test_files_without_a_partner_are_named(tmp_path: Path):
-    lay(pool(tmp_path, "a"), *(f"images/x{i}.jpg" for i in range(5)))
-    refused(tmp_path, "5 pictures without a mask", "x0.jpg, images/x1.jpg", "and 2 more")
+    lay(pool(tmp_path, "a", "b"), *(f"images/x{i}.jpg" for i in range(5)))
+    refused(tmp_path, "images/x0.jpg: has no mask", "and 4 more problems")
+    assert [problem.code for problem in find_layout(tmp_path).problems] == ["S101"] * 5
 
 
 def test_a_mask_without_a_picture_is_named(tmp_path: Path):
-    refused(lay(pool(tmp_path, "a"), "masks/z.png"), "a mask without a picture: masks/z.png")
+    refused(lay(pool(tmp_path, "a", "b"), "masks/z.png"), "masks/z.png: has no picture")
 
 
 def test_the_same_name_twice_is_named(tmp_path: Path):
-    refused(lay(pool(tmp_path, "a"), "images/a.png"), "a.jpg and a.png", "'a'")
+    refused(lay(pool(tmp_path, "a", "b"), "images/a.png"), "a.png: shares", "'a' with a.jpg")
+
+
+def test_of_one_name_in_two_spellings_the_unusual_one_is_told(tmp_path: Path):
+    lay(pool(tmp_path, "a", "b"), "images/caf\u00e9.jpg", "images/cafe\u0301.png")
+    lay(tmp_path, "masks/caf\u00e9.png")
+    (problem,) = find_layout(tmp_path).problems
+    assert problem.code == "S103"
+    assert "; 'é' is written as several signs in the png file" in problem.found
 
 
 def test_two_names_of_one_split_are_named(tmp_path: Path):
@@ -291,13 +300,13 @@ def test_an_empty_list_is_named(tmp_path: Path):
 )
 def test_a_wrong_line_of_a_list_is_named(tmp_path: Path, line: str, said: str):
     lay(pool(tmp_path, "a", "b"), "images/lonely.jpg")
-    write(tmp_path, "train.txt", "a", "", line)
+    write(tmp_path, "train.txt", "a", "b", line)
     refused(tmp_path, "train.txt:3: lists", said)
 
 
 def test_a_picture_in_two_splits_is_named(tmp_path: Path):
     write(pool(tmp_path, "a", "b"), "train.txt", "a", "b")
-    refused(write(tmp_path, "val.txt", "b"), "'b' in both train and val")
+    refused(write(tmp_path, "val.txt", "b"), "images/b.jpg: is in both train and val")
 
 
 def test_one_picture_cannot_be_divided(tmp_path: Path):

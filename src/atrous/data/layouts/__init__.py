@@ -1,13 +1,29 @@
-"""Where the pairs of a data set lie: plain folders, CamVid, Pascal VOC; and its splits.
+"""Where the pairs of a data set lie, and its splits: a module for each layout.
 
-Names of files alone are looked at; no picture is opened, and nothing is ever written. The
-first layout that recognises a folder has it; `dataset.toml` and list files then say more.
+Names of files are looked at, and what lists, legends and annotation files say; no picture is
+opened, nothing is ever written. The first layout that recognises a folder has it; `dataset.toml`
+and list files then say more.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
-from atrous.data.layouts import camvid, folder, voc
+from atrous.data.layouts import (
+    ade20k,
+    camvid,
+    cityscapes,
+    coco,
+    cvat,
+    folder,
+    label_studio,
+    labelme,
+    nnunet,
+    table,
+    voc,
+    yolo,
+)
 from atrous.data.layouts.pairs import (
     SPLITS,
     UNDIVIDED,
@@ -15,9 +31,10 @@ from atrous.data.layouts.pairs import (
     Layout,
     Pair,
     Pool,
+    Problems,
+    divided_by_form,
     folders,
     pair_up,
-    planes_of,
     shown,
 )
 from atrous.data.layouts.splits import (
@@ -27,31 +44,72 @@ from atrous.data.layouts.splits import (
     empty,
     list_files,
     read_list,
+    shared,
 )
 from atrous.data.layouts.toml import Declared, read_toml
 from atrous.errors import DataError
+from atrous.types import LayoutName
 
 __all__ = ["Layout", "Pair", "find_layout"]
 
-FORMS = (*folder.FORMS, camvid.FORM, voc.FORM, "train.txt, val.txt with `picture mask` lines")
+# What each layout needs, by its name.
+FORMS: dict[str, tuple[str, ...]] = {
+    "camvid": (camvid.FORM,),
+    "cityscapes": (cityscapes.FORM,),
+    "ade20k": (ade20k.FORM,),
+    "nnunet": (nnunet.FORM,),
+    "cvat": (cvat.FORM,),
+    "voc": (voc.FORM,),
+    "label_studio": (label_studio.FORM,),
+    "coco": (coco.FORM,),
+    "labelme": (labelme.FORM,),
+    "yolo": (yolo.FORM,),
+    "csv": (table.FORM,),
+    "folder": folder.FORMS,
+}
+LISTS = "train.txt, val.txt with `picture mask` lines"
+# In this order: who asks for the most particular files comes first.
+RECOGNISERS: dict[str, Callable[[Path], Found | None]] = {
+    "cityscapes": cityscapes.recognise,
+    "ade20k": ade20k.recognise,
+    "nnunet": nnunet.recognise,
+    "cvat": cvat.recognise,
+    "camvid": camvid.recognise,
+    "voc": voc.recognise,
+    "label_studio": label_studio.recognise,
+    "coco": coco.recognise,
+    "labelme": labelme.recognise,
+    "yolo": yolo.recognise,
+    "csv": table.recognise,
+    "folder": folder.recognise,
+}
+
+# Asked for by name, these need no sign that it is they.
+NAMED: dict[str, Callable[[Path], Found | None]] = {"ade20k": ade20k.read}
 
 
-def find_layout(root: Path) -> Layout:
+def find_layout(root: Path, name: LayoutName | Literal["auto"] = "auto") -> Layout:
     """The layout of a data set's folder, with every pair in its split.
 
-    Splits come from `[splits]` in `dataset.toml`, else from list files, else from folders. A
-    data set with a train split and no val split gets one that depends on its names alone.
+    `name` says which layout it is; else `layout` in `dataset.toml` does, else the first that
+    recognises the folder has it. Splits come from `[splits]` in `dataset.toml`, else from list
+    files, else from folders. A data set with a train split and no val split gets one that
+    depends on its names alone.
+
+    What is wrong with single files is in `problems`, and so are splits without pairs.
 
     Raises:
-        DataError: not a folder, no layout recognised, a file without its partner, the same
-            name twice, an empty split, a list that names what is not there.
+        DataError: not a folder, no layout recognised; a file that describes all of it, such as
+            `dataset.toml`, is not understood.
     """
     root = _folder(Path(root))
     declared = read_toml(root)
-    found = _recognise(root, declared) or _refuse(root)
-    splits, notes = _split(root, found, declared)
-    layout = Layout(found.kind, root, splits, found.names, found.colours, found.remap, notes)
-    layout = replace(layout, planes=planes_of(splits))
+    named = (declared.layout if declared else None) or "auto" if name == "auto" else name
+    found = _recognise(root, declared, named) or _refuse(root, named)
+    layout = _split(root, found, declared)
+    if found.drawings is None:
+        splits, planes, wrong = divided_by_form(layout.splits)
+        layout = replace(layout, splits=splits, planes=planes, problems=(*layout.problems, *wrong))
     if declared is not None:
         layout = _declare(layout, declared)
     if "train" in layout.splits and "val" not in layout.splits:
@@ -63,11 +121,16 @@ def find_layout(root: Path) -> Layout:
     return replace(layout, notes=(f"Layout: {layout.kind}; {counts}.", *layout.notes))
 
 
-def _recognise(root: Path, declared: Declared | None) -> Found | None:
-    found = camvid.recognise(root) or voc.recognise(root) or folder.recognise(root)
-    if found is None and _lists(root, declared):
+def _recognise(
+    root: Path, declared: Declared | None, name: LayoutName | Literal["auto"]
+) -> Found | None:
+    wanted = RECOGNISERS.values() if name == "auto" else [NAMED.get(name, RECOGNISERS[name])]
+    for recognise in wanted:
+        if found := recognise(root):
+            return found
+    if name == "auto" and _lists(root, declared):
         return Found("list files", {UNDIVIDED: Pool({}, {})})
-    return found
+    return None
 
 
 def _lists(root: Path, declared: Declared | None) -> dict[str, Path]:
@@ -76,54 +139,78 @@ def _lists(root: Path, declared: Declared | None) -> dict[str, Path]:
     return list_files(root, root / "splits", root / voc.LISTS)
 
 
-def _split(
-    root: Path, found: Found, declared: Declared | None
-) -> tuple[dict[str, tuple[Pair, ...]], tuple[str, ...]]:
-    splits, notes = {}, list(found.notes)
+def _split(root: Path, found: Found, declared: Declared | None) -> Layout:
+    """The layout of what was found, its pools divided into splits."""
+    splits, notes, problems = {}, list(found.notes), []
+    if found.label_note and not (declared and declared.names):
+        notes.append(found.label_note)
     by_list = _lists(root, declared)
     everything = _together(found.pools)
     for split, file in by_list.items():
         pool = found.pools.get(split, everything)
-        splits[split], note = read_list(file, root, pool)
+        splits[split], note, wrong = read_list(file, root, pool)
         notes.append(note)
+        problems += [*pool.problems, *wrong]
     rest = {s: p for s, p in found.pools.items() if not by_list or (s and s not in by_list)}
-    by_folder, more = _by_folder(root, rest)
-    splits |= by_folder
-    notes += more
+    for split, pool in rest.items():
+        splits[split or "train"], wrong = _by_folder(root, split, pool)
+        problems += wrong
     if unlisted := count_unlisted(everything, splits) * bool(by_list):
         notes.append(f"Pictures in no list, left out: {unlisted}.")
-    _refuse_shared(root, splits)
-    return {split: splits[split] for split in SPLITS if split in splits}, tuple(notes)
+    unlabelled = (*found.unlabelled, *_without_masks(found.pools))
+    if unlabelled:
+        notes.append(f"Pictures without a mask, left out: {len(unlabelled)}.")
+    return Layout(
+        found.kind,
+        root,
+        {split: splits[split] for split in SPLITS if splits.get(split)},
+        found.names,
+        found.colours,
+        found.remap,
+        tuple(notes),
+        drawings=found.drawings,
+        unlabelled=unlabelled,
+        problems=(*dict.fromkeys(problems), *shared(splits)),  # two lists may share a pool
+    )
 
 
-def _by_folder(root: Path, pools: dict[str, Pool]) -> tuple[dict[str, tuple[Pair, ...]], list[str]]:
-    splits, notes = {}, []
-    for split, pool in pools.items():
-        pairs = pair_up(pool, root)
-        if not pairs:
-            named = f"the split {split!r}" if split else "the data set"
-            raise empty(root, f"{named} holds no pair")
-        splits[split or "train"] = pairs
-        if len(pairs) < len(pool.images):
-            notes.append(f"Pictures without a mask, left out: {len(pool.images) - len(pairs)}.")
-    return splits, notes
+def _by_folder(root: Path, split: str, pool: Pool) -> tuple[tuple[Pair, ...], Problems]:
+    pairs, problems = pair_up(pool, root)
+    if not pairs and not problems:
+        named = f"the split {split!r}" if split else "the data set"
+        problems = (empty(root, f"{named} holds no pair"),)
+    return pairs, problems
+
+
+def _without_masks(pools: dict[str, Pool]) -> list[Path]:
+    return [
+        path
+        for pool in pools.values()
+        if pool.partial
+        for name, path in pool.images.items()
+        if name not in pool.masks
+    ]
 
 
 def _together(pools: dict[str, Pool]) -> Pool:
     """One pool of all; where splits share a name, the first of them has it."""
     images: dict[str, Path] = {}
     masks: dict[str, Path] = {}
+    bands: dict[str, tuple[Path, ...]] = {}
     for split, pool in pools.items():
         for name, path in pool.images.items():
             key = name if name not in images else f"{split}/{name}"
             images[key] = path
             if name in pool.masks:
                 masks[key] = pool.masks[name]
-    return Pool(images, masks)
+            if name in pool.bands:
+                bands[key] = pool.bands[name]
+    problems = tuple(problem for pool in pools.values() for problem in pool.problems)
+    return Pool(images, masks, bands=bands, problems=problems)
 
 
 def _declare(layout: Layout, declared: Declared) -> Layout:
-    layout = replace(layout, task=declared.task)
+    layout = replace(layout, task=declared.task, accept=declared.accept)
     if declared.names is None:
         remap = {**layout.remap, **declared.resolved(layout.names)}
         return replace(layout, remap=remap)
@@ -141,23 +228,13 @@ def _declare(layout: Layout, declared: Declared) -> Layout:
 def _with_val(layout: Layout, declared: Declared | None) -> Layout:
     share = (declared.share if declared else None) or VAL_SHARE
     group = declared.group if declared else None
-    train, val, note = divide(layout.splits["train"], share, group, layout.root)
+    try:
+        train, val, note = divide(layout.splits["train"], share, group, layout.root)
+    except DataError as error:
+        return replace(layout, problems=(*layout.problems, error))
     splits = {**layout.splits, "train": train, "val": val}
     ordered = {split: splits[split] for split in SPLITS if split in splits}
     return replace(layout, splits=ordered, notes=(*layout.notes, note))
-
-
-def _refuse_shared(root: Path, splits: dict[str, tuple[Pair, ...]]) -> None:
-    owner: dict[Path, str] = {}
-    for split, pairs in splits.items():
-        for pair in pairs:
-            if owner.setdefault(pair.image, split) != split:
-                raise DataError(
-                    root,
-                    found=f"has {pair.name!r} in both {owner[pair.image]} and {split}",
-                    allowed="a picture belongs to one split",
-                    fix="Take it out of one list.",
-                )
 
 
 def _folder(root: Path) -> Path:
@@ -168,22 +245,32 @@ def _folder(root: Path) -> Path:
         found="is a file" if root.exists() else "there is no such folder",
         allowed="a data set is a folder of pictures and masks",
         fix="Check the path.",
+        code="S109",
     )
 
 
-def _refuse(root: Path) -> Found:
+def _refuse(root: Path, name: LayoutName | Literal["auto"]) -> Found:
     nearby = [folder for folder in folders(root) if _is_data_set(folder)]
     seen = shown((p.name + "/" * p.is_dir() for p in sorted(root.iterdir())), limit=6)
+    which = "which is no layout that is known" if name == "auto" else f"which is not {name}"
     raise DataError(
         root,
-        found=f"holds {seen or 'nothing'}, which is no layout that is known",
-        allowed="a data set is one of:\n  " + "\n  ".join(FORMS),
+        found=f"holds {seen or 'nothing'}, {which}",
+        allowed=_needed(name),
         fix=f"Give {nearby[0]} instead." if nearby else "Arrange it as one of these.",
+        code="S109",
     )
+
+
+def _needed(name: LayoutName | Literal["auto"]) -> str:
+    if name != "auto":
+        return f"layout = {name!r} is\n  " + "\n  or ".join(FORMS[name])
+    every = [*(form for forms in FORMS.values() for form in forms), LISTS]
+    return "a data set is one of:\n  " + "\n  ".join(every)
 
 
 def _is_data_set(folder: Path) -> bool:
     try:
-        return _recognise(folder, None) is not None
+        return _recognise(folder, None, "auto") is not None
     except (DataError, OSError):
         return False

@@ -13,34 +13,58 @@ from pathlib import Path
 from typing import NamedTuple
 
 from atrous.data.images import is_image
+from atrous.data.layouts.marks import MASK, partners, unmarked, usual_mark
 from atrous.data.masks import VOID, is_mask, plane_files
+from atrous.data.shapes import Drawing
 from atrous.errors import DataError
 from atrous.types import Colour, Task
 
-MASK_ENDING = "_mask"  # `x.jpg` and `x_mask.png`
 SPLITS = ("train", "val", "test")
 _ALIASES = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
 UNDIVIDED = ""  # the split of pairs that no folder and no list divides
 
 
 class Pair(NamedTuple):
-    """A picture and its mask, a file or a folder of planes; `name` is unique within a split."""
+    """A picture and its mask; `name` is unique within a split.
+
+    The mask is a file, a folder of planes, or the annotation file that it is drawn in. `bands`
+    are further files whose bands follow those of the picture.
+    """
 
     name: str
     image: Path
     mask: Path
+    bands: tuple[Path, ...] = ()
+
+
+Drawings = Callable[[Pair], Drawing]  # what annotation files say of a pair
+Problems = tuple[DataError, ...]  # what is wrong with single files; the rest can be used
+
+
+class Files(NamedTuple):
+    """Files by name; of several with one name the first, and a problem."""
+
+    by_name: dict[str, Path]
+    problems: Problems = ()
 
 
 @dataclass(frozen=True)
 class Pool:
     """Pictures and masks by name, not yet paired.
 
-    `partial` pools may hold pictures without masks, as Pascal VOC does.
+    `partial` pools may hold pictures without masks, as Pascal VOC does. `bands` are further
+    files of pictures, by name.
     """
 
     images: dict[str, Path]
     masks: dict[str, Path]
     partial: bool = False
+    bands: dict[str, tuple[Path, ...]] = field(default_factory=dict)
+    problems: Problems = ()
+
+    def pair(self, name: str) -> Pair:
+        """The pair of a name that has a picture and a mask."""
+        return Pair(name, self.images[name], self.masks[name], self.bands.get(name, ()))
 
 
 @dataclass(frozen=True)
@@ -49,7 +73,10 @@ class Layout:
 
     `names` and `task` are None where nothing declares them. `remap` is as in `Classes`.
     `planes` are the names of all planes where masks are folders of planes, void left out, else
-    None. `notes` are the decisions taken, a sentence each, for printing.
+    None; `drawings` gives what is drawn where masks are annotations, else it is None.
+    `unlabelled` are pictures that need no mask and have none. `notes` are the decisions taken, a
+    sentence each, for printing; `problems` concern single files, which are in no split.
+    `accept` are codes of errors that the owner accepts.
     """
 
     kind: str
@@ -61,11 +88,19 @@ class Layout:
     notes: tuple[str, ...] = ()
     task: Task | None = None
     planes: tuple[str, ...] | None = None
+    drawings: Drawings | None = None
+    unlabelled: tuple[Path, ...] = ()
+    problems: Problems = ()
+    accept: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a layout recognised: its pools by split, and what it says about labels."""
+    """What a layout recognised: its pools by split, and what it says about labels.
+
+    `drawings` is set where masks are annotations; a pool's masks are then the annotation files.
+    `label_note` says what labels stand for, unless `dataset.toml` names the classes.
+    """
 
     kind: str
     pools: dict[str, Pool]
@@ -73,6 +108,9 @@ class Found:
     colours: tuple[Colour, ...] | None = None
     remap: dict[int, int | str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    drawings: Drawings | None = None
+    unlabelled: tuple[Path, ...] = ()
+    label_note: str = ""
 
 
 def split_name(text: str) -> str | None:
@@ -109,6 +147,7 @@ def split_folders(root: Path, ending: str = "") -> dict[str, Path]:
                 found=f"has {found[split].name}/ and {folder.name}/, which are both {split}",
                 allowed="each split is one folder",
                 fix="Put them together, or rename one.",
+                code="S109",
             )
         found[split] = folder
     return found
@@ -119,80 +158,129 @@ def named(folder: Path, word: str) -> Path | None:
     return next((p for p in folders(folder) if p.name.lower() == word), None)
 
 
-def pictures(folder: Path) -> dict[str, Path]:
+def pictures(folder: Path) -> Files:
     """Picture files below a folder, by name."""
-    return _by_name(folder, _files(folder), is_image)
+    return by_name(folder, files_below(folder), is_image)
 
 
-def masks(folder: Path) -> dict[str, Path]:
+def masks(folder: Path) -> Files:
     """Mask files below a folder, by name."""
-    return _by_name(folder, _files(folder), is_mask)
+    return by_name(folder, files_below(folder), is_mask)
 
 
 def folder_pool(images: Path, masks_folder: Path) -> Pool:
     """The pool of a folder of pictures and one of masks.
 
     `x_mask.png` also serves `x.jpg`, and so does a folder `x/` of planes.
-
-    Raises:
-        DataError: a picture has both a mask file and a folder of planes.
     """
-    found = pictures(images)
-    truth: dict[str, Path] = {}
-    for name, path in masks(masks_folder).items():
-        bare, folder = _bare(name, found), name.rpartition("/")[0]
-        if bare in found or folder not in found:
-            truth[bare] = path
-        elif truth.setdefault(folder, path.parent) != path.parent:
-            raise _two_masks(truth[folder], path.parent)
-    return Pool(found, truth)
+    return _pool(pictures(images), masks(masks_folder))
 
 
 def mixed_pool(folder: Path) -> Pool | None:
-    """The pool of a folder that holds `x.jpg` beside `x_mask.png`; None without such masks."""
-    files = [p for p in sorted(folder.iterdir()) if p.is_file()]
-    marked = {p for p in files if is_mask(p) and p.stem.endswith(MASK_ENDING)}
-    if not marked:
-        return None
-    found = _by_name(folder, [p for p in files if p not in marked], is_image)
-    truth = _by_name(folder, sorted(marked), is_mask)
-    return Pool(found, {name.removesuffix(MASK_ENDING): path for name, path in truth.items()})
+    """The pool of a folder that holds `x.jpg` beside `x_mask.png`; None without such masks.
 
-
-def pair_up(pool: Pool, where: Path) -> tuple[Pair, ...]:
-    """The pairs of a pool, by name.
-
-    Raises:
-        DataError: a picture without a mask or a mask without a picture; names up to three.
+    `_mask` may be another word of `marks`; the one that most masks have is taken for all. The
+    pairs may lie in the folders inside instead, one for each patient, say, if masks abound.
     """
-    lonely_masks = sorted(pool.masks.keys() - pool.images.keys())
-    lonely = [] if pool.partial else sorted(pool.images.keys() - pool.masks.keys())
-    if lonely:
-        raise _unpaired(where, "picture", "mask", [pool.images[name] for name in lonely])
-    if lonely_masks:
-        raise _unpaired(where, "mask", "picture", [pool.masks[name] for name in lonely_masks])
-    return tuple(Pair(name, pool.images[name], pool.masks[name]) for name in sorted(pool.masks))
+    deeper = [path for inside in folders(folder) for path in sorted(inside.iterdir())]
+    return _beside(folder, sorted(folder.iterdir()), 0.0) or _beside(folder, deeper, 1 / 3)
 
 
-def planes_of(splits: dict[str, tuple[Pair, ...]]) -> tuple[str, ...] | None:
-    """The names of all planes, sorted, void left out; None if no mask is a folder of planes.
+def _beside(folder: Path, files: list[Path], least: float) -> Pool | None:
+    """The pool of these files, if at least this share of the pictures are marked as masks."""
+    named = {p: _name(p, folder) for p in files if is_mask(p) and p.is_file()}
+    mark = usual_mark(named.values())
+    marked = {path for path, name in named.items() if unmarked(name, MASK).mark == mark}
+    if mark is None or len(marked) < least * len(named):
+        return None
+    found = by_name(folder, [path for path in named if path not in marked], is_image)
+    return _pool(found, by_name(folder, sorted(marked), is_mask))
 
-    Raises:
-        DataError: some masks are folders of planes, and some are not; a folder is empty.
+
+def _pool(found: Files, labels: Files) -> Pool:
+    """Pictures, and masks under the names of their pictures."""
+    problems = [*found.problems]
+    truth: dict[str, Path] = {}
+    picture = partners(found.by_name, labels.by_name)
+    for name, path in labels.by_name.items():
+        bare, folder = picture[name], name.rpartition("/")[0]
+        if bare not in found.by_name and folder in found.by_name:
+            bare, path = folder, path.parent
+        if truth.setdefault(bare, path) != path:
+            problems.append(_two_masks(path, truth[bare]))
+    # Of a folder of planes, files of one name are its own affair.
+    used = {*truth.values()}
+    problems += [p for p in labels.problems if Path(p.where).parent not in used]
+    return Pool(found.by_name, truth, problems=tuple(problems))
+
+
+def pair_up(pool: Pool, where: Path) -> tuple[tuple[Pair, ...], Problems]:
+    """The pairs of a pool by name, and what has no partner."""
+    lonely = [
+        _unpaired(pool.masks[name], where, "S102", "picture", "mask")
+        for name in sorted(pool.masks.keys() - pool.images.keys())
+    ]
+    if not pool.partial:
+        lonely += [
+            _unpaired(pool.images[name], where, "S101", "mask", "picture")
+            for name in sorted(pool.images.keys() - pool.masks.keys())
+        ]
+    names = sorted(pool.masks.keys() & pool.images.keys())
+    return tuple(pool.pair(name) for name in names), (*pool.problems, *lonely)
+
+
+def first_problem(problems: Iterable[DataError]) -> DataError | None:
+    """The first of several problems, which also tells how many more there are."""
+    problems = list(problems)
+    if len(problems) < 2:
+        return problems[0] if problems else None
+    first, more = problems[0], len(problems) - 1
+    return type(first)(
+        first.where,
+        found=f"{first.found} (and {more} more problem{'s' * (more > 1)})",
+        allowed=first.allowed,
+        fix=first.fix,
+        code=first.code,
+        pixel=first.pixel,
+    )
+
+
+def divided_by_form(
+    splits: dict[str, tuple[Pair, ...]],
+) -> tuple[dict[str, tuple[Pair, ...]], tuple[str, ...] | None, Problems]:
+    """The splits, the names of all planes, and masks of another form than the rest.
+
+    Names are sorted, void left out; None if no mask is a folder of planes. If some are, masks
+    that are files are problems, and in no split.
     """
     masks = [pair.mask for pairs in splits.values() for pair in pairs]
     folders = [mask for mask in masks if mask.is_dir()]
     if not folders:
-        return None
-    if len(folders) < len(masks):
-        file = next(mask for mask in masks if not mask.is_dir())
-        raise DataError(
-            file,
-            found=f"is a file, while {folders[0]} is a folder of planes",
-            allowed="masks are all files, or all folders with a picture a class",
-            fix="Bring them into one form.",
-        )
-    return tuple(sorted({name for folder in folders for name in plane_files(folder)} - {VOID}))
+        return splits, None, ()
+    problems = []
+    names: set[str] = set()
+    for folder in folders:
+        try:
+            names |= plane_files(folder).keys()
+        except DataError as error:
+            problems.append(error)
+    problems += [_no_folder(mask, folders[0]) for mask in masks if not mask.is_dir()]
+    wrong = {problem.where for problem in problems}
+    kept = {
+        split: tuple(pair for pair in pairs if str(pair.mask) not in wrong)
+        for split, pairs in splits.items()
+    }
+    return kept, tuple(sorted(names - {VOID})), tuple(problems)
+
+
+def _no_folder(file: Path, folder: Path) -> DataError:
+    return DataError(
+        file,
+        found=f"is a file, while {folder} is a folder of planes",
+        allowed="masks are all files, or all folders with a picture a class",
+        fix="Bring them into one form.",
+        code="M416",
+    )
 
 
 def shown(names: Iterable[object], limit: int = 3) -> str:
@@ -223,6 +311,7 @@ def read_lines(path: Path) -> list[str]:
             found=f"is not UTF-8 (byte {error.start} is {content[error.start]:#04x})",
             allowed="lists are UTF-8 text",
             fix="Save it again as UTF-8.",
+            code="S106",
         ) from None
 
 
@@ -236,7 +325,8 @@ def plain(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-def _files(folder: Path) -> list[Path]:
+def files_below(folder: Path) -> list[Path]:
+    """All files below a folder by name, hidden ones left out with what is in hidden folders."""
     found = []
     for here, below, names in os.walk(folder):
         below[:] = sorted(name for name in below if not name.startswith("."))
@@ -244,41 +334,60 @@ def _files(folder: Path) -> list[Path]:
     return found
 
 
-def _by_name(folder: Path, files: list[Path], wanted: Callable[[Path], bool]) -> dict[str, Path]:
+def by_name(folder: Path, files: list[Path], wanted: Callable[[Path], bool]) -> Files:
+    """The wanted files by their path below `folder`, without suffix."""
     found: dict[str, Path] = {}
+    problems = []
     for path in filter(wanted, files):
-        name = plain(path.relative_to(folder).with_suffix("").as_posix())
-        if name in found:
-            raise DataError(
-                folder,
-                found=f"holds {found[name].name} and {path.name}, which share the name {name!r}",
-                allowed="pairs are made by name, so each name is there once",
-                fix="Rename or remove one of the two.",
-            )
-        found[name] = path
-    return found
+        name = _name(path, folder)
+        if found.setdefault(name, path) != path:
+            problems.append(_doubled(path, found[name], folder))
+    return Files(found, tuple(problems))
 
 
-def _bare(name: str, images: dict[str, Path]) -> str:
-    bare = name.removesuffix(MASK_ENDING)
-    return bare if name not in images and bare in images else name
+def _name(path: Path, folder: Path) -> str:
+    return plain(path.relative_to(folder).with_suffix("").as_posix())
 
 
-def _two_masks(file: Path, folder: Path) -> DataError:
+def _doubled(path: Path, first: Path, folder: Path) -> DataError:
+    name = _name(path, folder)
+    spelt = filter(None, (_spelling(p, folder) for p in (path, first)))
     return DataError(
-        folder.parent,
-        found=f"has both {file.name} and {folder.name}/ for one picture",
-        allowed="a mask is a file, or a folder with a picture a class",
-        fix="Remove one of the two.",
+        path,
+        found="; ".join([f"shares the name {name!r} with {first.name}", *spelt]),
+        allowed="pairs are made by name, so each name is there once",
+        fix="Rename or remove one of the two.",
+        code="S103",
     )
 
 
-def _unpaired(where: Path, one: str, other: str, paths: list[Path]) -> DataError:
-    names = shown(path.relative_to(where).as_posix() for path in paths)
-    plural = f"a {one}" if len(paths) == 1 else f"{len(paths)} {one}s"
+def _spelling(path: Path, folder: Path) -> str:
+    """Which letter of a name is written in another way than usual, as macOS does; "" for none."""
+    text = path.relative_to(folder).with_suffix("").as_posix()
+    sign = next((sign for sign in plain(text) if sign not in text), None)
+    if sign is None:
+        return ""
+    signs = "as several signs" if len(text) > len(plain(text)) else "as another sign"
+    return f"{sign!r} is written {signs} in the {path.suffix[1:]} file"
+
+
+def _two_masks(path: Path, first: Path) -> DataError:
+    file, other = sorted((path, first), key=lambda p: not is_mask(p))
     return DataError(
-        where,
-        found=f"has {plural} without a {other}: {names}",
-        allowed="each picture needs a mask of the same name, and each mask a picture",
-        fix=f"Add the missing {other}, or take the {one} out.",
+        path.parent,
+        found=f"has both {file.name} and {other.name}{'' if is_mask(other) else '/'} "
+        "for one picture",
+        allowed="a mask is a file, or a folder with a picture a class",
+        fix="Remove one of the two.",
+        code="S103",
+    )
+
+
+def _unpaired(path: Path, where: Path, code: str, missing: str, one: str) -> DataError:
+    return DataError(
+        path,
+        found=f"has no {missing} (none is called {path.stem!r} below {where.name}/)",
+        allowed=f"each {one} needs a {missing} of the same name",
+        fix=f"Add the {missing}, or take the {one} out.",
+        code=code,
     )

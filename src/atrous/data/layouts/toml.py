@@ -7,23 +7,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
-from atrous.classes import IGNORE, from_hex
+from atrous.classes import COLOURED, IGNORE, from_hex, label_of_text
 from atrous.data.layouts.pairs import SPLITS
 from atrous.errors import DataError
-from atrous.types import Colour, Task
+from atrous.types import Colour, LayoutName, Task
 
 FILE = "dataset.toml"
-_KEYS = ("classes", "colours", "ignore_index", "task", "remap", "splits")
+_KEYS = ("classes", "colours", "ignore_index", "task", "layout", "accept", "remap", "splits")
 _SPLIT_KEYS = (*SPLITS, "group")
 _MOST_CLASSES = 65535  # indices are uint16 at most, and one value means ignore
-_MOST_LABEL = 2**31 - 1
+_MOST_LABEL = COLOURED - 1  # beyond are colours
 
 
 @dataclass(frozen=True)
 class Declared:
     """The content of `dataset.toml`; None where it says nothing.
 
-    `lists` are list files by split. `share` and `group` ask for a deterministic val split.
+    `accept` are codes of the doctor's errors that are no errors here. `lists` are list files by
+    split. `share` and `group` ask for a deterministic val split.
     """
 
     path: Path
@@ -34,6 +35,8 @@ class Declared:
     share: float | None = None
     group: re.Pattern[str] | None = None
     task: Task | None = None
+    layout: LayoutName | None = None
+    accept: tuple[str, ...] = ()
 
     def resolved(self, names: tuple[str, ...] | None) -> dict[int, int | str]:
         """The remap with class names turned into indices of `names`.
@@ -73,7 +76,7 @@ def read_toml(root: Path) -> Declared | None:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         _refuse(path, f"is not TOML ({error})", "it is a TOML file in UTF-8", "Correct that line.")
     _known(path, data, _KEYS, "")
-    task = _task(path, data.get("task"))
+    task = _word(path, "task", data.get("task"), get_args(Task))
     names = _names(path, data.get("classes"), least=1 if task == "multilabel" else 2)
     splits = _table(path, data, "splits")
     _known(path, splits, _SPLIT_KEYS, "[splits] ")
@@ -86,6 +89,8 @@ def read_toml(root: Path) -> Declared | None:
         share=_share(path, splits.get("val")),
         group=_group(path, splits.get("group")),
         task=task,
+        layout=_word(path, "layout", data.get("layout"), get_args(LayoutName)),
+        accept=_codes(path, data.get("accept", [])),
     )
 
 
@@ -95,13 +100,19 @@ def nearest(word: str, words: tuple[str, ...]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
-def _task(path: Path, value: Any) -> Task | None:
-    if value is None or value in get_args(Task):
+def _word(path: Path, key: str, value: Any, words: tuple[str, ...]) -> Any:
+    if value is None or value in words:
         return value
-    allowed = "it is one of " + ", ".join(f'"{task}"' for task in get_args(Task))
-    _refuse(
-        path, f"task = {_brief(value)}{nearest(str(value), get_args(Task))}", allowed, "Correct it."
-    )
+    allowed = "it is one of " + ", ".join(f'"{word}"' for word in words)
+    found = f"{key} = {_brief(value)}{nearest(str(value), words)}"
+    _refuse(path, found, allowed, "Correct it.")
+
+
+def _codes(path: Path, value: Any) -> tuple[str, ...]:
+    if isinstance(value, list) and all(re.fullmatch(r"[A-Z]\d{3}", str(code)) for code in value):
+        return tuple(value)
+    allowed = 'accept is a list of codes of the doctor, such as ["M413"]'
+    _refuse(path, f"accept = {_brief(value)}", allowed, "Correct it.")
 
 
 def _names(path: Path, value: Any, least: int) -> tuple[str, ...] | None:
@@ -136,13 +147,15 @@ def _colours(path: Path, value: Any, names: tuple[str, ...] | None) -> tuple[Col
 def _remap(path: Path, data: dict[str, Any]) -> dict[int, int | str]:
     remap: dict[int, int | str] = {}
     for key, target in _table(path, data, "remap").items():
-        if not re.fullmatch(r"-?\d+", key) or abs(int(key)) > _MOST_LABEL:
-            _refuse(path, f"[remap] has the key {key!r}", "keys are label values", "Correct it.")
+        raw = _label(key)
+        if raw is None:
+            allowed = 'keys are label values, or colours of the form "#rrggbb"'
+            _refuse(path, f"[remap] has the key {key!r}", allowed, "Correct it.")
         whole = isinstance(target, int) and not isinstance(target, bool) and target >= 0
         if not whole and not isinstance(target, str):
             allowed = 'a label maps to a class index, a class name or "ignore"'
             _refuse(path, f"[remap] {key} = {_brief(target)}", allowed, "Correct it.")
-        remap[int(key)] = target
+        remap[raw] = target
     ignore = data.get("ignore_index")
     if ignore is None:
         return remap
@@ -150,6 +163,15 @@ def _remap(path: Path, data: dict[str, Any]) -> dict[int, int | str]:
         fix = 'Write ignore_index = 255, or several values in [remap] as VALUE = "ignore".'
         _refuse(path, f"ignore_index = {_brief(ignore)}", "it is one label value", fix)
     return {ignore: IGNORE, **remap}
+
+
+def _label(key: str) -> int | None:
+    if re.fullmatch(r"-?\d+", key):
+        return int(key) if abs(int(key)) <= _MOST_LABEL else None
+    try:
+        return label_of_text(key)
+    except ValueError:
+        return None
 
 
 def _lists(splits: dict[str, Any]) -> list[tuple[str, Any]]:
@@ -214,4 +236,4 @@ def _brief(value: Any) -> str:
 
 
 def _refuse(path: Path, found: str, allowed: str, fix: str) -> NoReturn:
-    raise DataError(path, found=found, allowed=allowed, fix=fix)
+    raise DataError(path, found=found, allowed=allowed, fix=fix, code="S109")

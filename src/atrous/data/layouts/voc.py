@@ -3,8 +3,10 @@
 labelme writes the same folders without lists, with `class_names.txt` beside them.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
+from atrous.data.layouts.legends import with_legend
 from atrous.data.layouts.pairs import UNDIVIDED, Found, Pool, masks, pictures, read_lines
 from atrous.errors import DataError
 from atrous.types import Colour
@@ -15,23 +17,33 @@ NAMES = (
     "background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog "
     "horse motorbike person pottedplant sheep sofa train tvmonitor"
 ).split()
+_MASKS = ("SegmentationClass", "SegmentationClassPNG")
 _IGNORED = "__ignore__"  # labelme's first line in labels.txt; it has label -1, or 255 in PNGs
 
 
 def recognise(root: Path) -> Found | None:
     """The pool of a VOC folder; None if it is none."""
-    images = root / "JPEGImages"
-    folder = next(
-        (root / n for n in ("SegmentationClass", "SegmentationClassPNG") if (root / n).is_dir()),
-        None,
-    )
+    images, folder = root / "JPEGImages", mask_folder(root)
     if not images.is_dir() or folder is None:
         return None
-    pool = Pool(pictures(images), masks(folder), partial=True)
+    found = Found("Pascal VOC", {UNDIVIDED: listed_pool(images, folder)})
     names = _names(root)
-    note = () if names is None else (f"Class names are those of {_list_file(root)}.",)
-    colours = colour_map(len(names)) if names else None
-    return Found("Pascal VOC", {UNDIVIDED: pool}, names=names, colours=colours, notes=note)
+    if names is None:
+        return with_legend(found, root)
+    note = f"Class names are those of {_list_file(root)}."
+    return replace(found, names=names, colours=colour_map(len(names)), notes=(note,))
+
+
+def mask_folder(root: Path) -> Path | None:
+    """The folder of VOC's masks, if there is one."""
+    return next((root / name for name in _MASKS if (root / name).is_dir()), None)
+
+
+def listed_pool(images: Path, mask_folder: Path) -> Pool:
+    """The pool of VOC's two folders, where pictures may have no mask."""
+    photos, labels = pictures(images), masks(mask_folder)
+    problems = photos.problems + labels.problems
+    return Pool(photos.by_name, labels.by_name, partial=True, problems=problems)
 
 
 def colour_map(count: int) -> tuple[Colour, ...]:
@@ -65,5 +77,6 @@ def _names(root: Path) -> tuple[str, ...] | None:
             found=f"names {twice[0]!r} twice" if twice else "names no class",
             allowed="each line is one class, in the order of the labels",
             fix="Correct the list.",
+            code="S109",
         )
     return tuple("background" if name == "_background_" else name for name in names)
