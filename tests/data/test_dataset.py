@@ -81,14 +81,26 @@ def test_more_than_255_classes_are_derived(tmp_path: Path):
     assert np.array_equal(data.read(data.split("train")[0]).mask, ramp)
 
 
-def test_gaps_are_shown_with_the_lines_to_write(tmp_path: Path):
+def test_labels_with_gaps_are_a_class_each_and_what_lies_between_is_none(tmp_path: Path):
     root = make(tmp_path, [labels(0, 38), labels(75, 0)])
-    error = refused(root, "0, 38, 75", "classes = 76", "38 = 1", "75 = 2")
-    remap = str(error).split("close the gaps:\n")[1]
-    data = open_dataset(declare(root, remap))
-    assert data.classes.remap == {0: 0, 38: 1, 75: 2}
-    assert len(data.classes) == 3
+    data = open_dataset(root)
+    assert data.classes.names == ("label 0", "label 38", "label 75")
+    assert any("0, 38, 75" in note for note in data.notes)
+    other = make(tmp_path / "b", [labels(38, 75), labels(1, 0)])
+    refused(other, "holds label 1 ", "maps 0, 38, 75", classes=data.classes)
     assert len(open_dataset(declare(root, "classes = 76")).classes) == 76
+
+
+@pytest.mark.parametrize("values", [(0, 128, 255), (0, 85, 170, 255)])
+def test_labels_spread_so_that_they_can_be_seen_are_classes(tmp_path: Path, values: tuple):
+    data = open_dataset(make(tmp_path, [labels(*values), labels(*values)]))
+    assert data.classes.names == tuple(f"label {value}" for value in values)
+    assert data.read(data.split("train")[0]).mask[0].tolist() == [*range(len(values))]
+
+
+def test_more_labels_than_anybody_lists_are_no_classes(tmp_path: Path):
+    ramp = np.arange(600, dtype=np.uint16)[None] * 7
+    refused(make(tmp_path, [ramp, ramp]), "600 label values that leave gaps", "0, 7, 14")
 
 
 @pytest.mark.parametrize(
@@ -109,7 +121,7 @@ def test_a_label_outside_names_file_value_pixel_and_classes(tmp_path: Path):
     make(root, [labels(0, 1)], split="val")
     error = refused(
         declare(root, 'classes = ["sky", "road"]'),
-        "p1.png: holds label 5 (first at row 0, column 3; 1 px) (and 1 more file)",
+        "p1.png: holds label 5 (first at row 0, column 3; 1 px) (and 1 more problem)",
         "2 classes (0-1)",
     )
     assert isinstance(error, MaskError)
@@ -141,14 +153,14 @@ def test_the_first_broken_file_is_named_and_the_others_counted(tmp_path: Path):
     make(root, [labels(0, 1)], split="val")
     for name in ("images/train/p2.png", "masks/train/p4.png", "masks/val/p0.png"):
         (root / name).write_bytes((root / name).read_bytes()[:40])
-    refused(root, "p2.png", "and 2 more files")
+    refused(root, "p2.png", "and 2 more problems")
 
 
 def test_samples_have_three_bands_and_the_sets_dtype(tmp_path: Path):
     deep = np.array([[[0], [65535]]], np.uint16)[..., 0]
     root = make(tmp_path, [labels(0, 1)] * 2, p0=deep, p1=np.array([[7, 8]], np.uint8))
     data = open_dataset(root)
-    assert (data.bands, data.dtype) == (1, "uint16")
+    assert (data.bands, data.dtype) == (3, "uint16")
     samples = {p.name: data.read(p) for s in data.splits for p in data.split(s)}
     assert samples["p0"].image.tolist() == [[[0] * 3, [65535] * 3]]
     assert samples["p1"].image.tolist() == [[[7 * 257] * 3, [8 * 257] * 3]]
@@ -201,33 +213,31 @@ def test_opening_writes_nothing(tmp_path: Path):
 
 
 REAL = {  # folder: (sizes of splits, classes, ignored, bands)
-    "camvid": ({"train": 367, "val": 101}, 11, {11}, 3),
-    "rock_ct4": ({"train": 707, "val": 23, "test": 26}, 4, set(), 1),
-    "crackforest": ({"train": 57, "val": 15, "test": 46}, 2, set(), 3),
-    "chasedb1_vessels": ({"train": 16, "val": 4, "test": 8}, 2, set(), 3),
-    "isbi_membrane": ({"train": 24, "val": 6}, 2, set(), 1),
+    "camvid": ({"train": 367, "val": 101}, 11, {11}),
+    "rock_ct4": ({"train": 707, "val": 23, "test": 26}, 4, set()),
+    "crackforest": ({"train": 57, "val": 15, "test": 46}, 2, set()),
+    "chasedb1_vessels": ({"train": 16, "val": 4, "test": 8}, 2, set()),
+    "isbi_membrane": ({"train": 24, "val": 6}, 2, set()),
     "labelme_examples/semantic_segmentation/data_dataset_voc": (
         {"train": 2, "val": 1},
         21,
         {255},
-        3,
     ),
     "labelme_examples/instance_segmentation/data_dataset_voc": (
         {"train": 2, "val": 1},
         21,
         {255},
-        3,
     ),
-    "labelme_examples/video_annotation/data_dataset_voc": ({"train": 4, "val": 1}, 3, set(), 3),
+    "labelme_examples/video_annotation/data_dataset_voc": ({"train": 4, "val": 1}, 3, set()),
 }
 
 
 @pytest.mark.parametrize("folder", REAL)
 def test_real_sets_open_without_a_word(shared_data: Path, folder: str):
-    sizes, num_classes, ignored, bands = REAL[folder]
+    sizes, num_classes, ignored = REAL[folder]
     data = open_dataset(shared_data / folder)
     assert {split: len(pairs) for split, pairs in data.splits.items()} == sizes
-    assert (len(data.classes), data.bands, data.dtype) == (num_classes, bands, "uint8")
+    assert (len(data.classes), data.bands, data.dtype) == (num_classes, 3, "uint8")
     values = {value for file in data.files for value in file.labels}
     index = data.classes.index_of
     assert {v for v in values if index(v) == data.classes.ignore_index} == ignored
@@ -260,9 +270,9 @@ def test_voc_without_a_class_list_has_the_names_of_voc(shared_data: Path, tmp_pa
     assert data.classes.colours[15] == (192, 128, 128)
 
 
-def test_coco_stuff_asks_for_its_classes_and_then_opens(shared_data: Path, tmp_path: Path):
+def test_coco_stuff_is_read_as_it_is_or_as_declared(shared_data: Path, tmp_path: Path):
     source = shared_data / "cocostuff21"
-    refused(source, "cocostuff21: has masks with 87 label values that leave gaps", "180")
+    assert len(open_dataset(source).classes) == 87
     for folder in ("images", "masks", "splits"):
         shutil.copytree(source / folder, tmp_path / folder)
     data = open_dataset(declare(tmp_path, "classes = 182"))
@@ -270,11 +280,11 @@ def test_coco_stuff_asks_for_its_classes_and_then_opens(shared_data: Path, tmp_p
 
 
 def test_jpeg_masks_and_converted_masks_are_told_plainly(shared_data: Path):
-    refused(shared_data / "kvasir5_jpegmasks", "is a JPEG", "and 4 more files", "lossy")
+    refused(shared_data / "kvasir5_jpegmasks", "is a JPEG", "and 4 more problems", "lossy")
     refused(
         shared_data / "lums_road_as_committed",
         "_mask.png: is a PNG damaged by line-ending conversion",
-        "and 39 more files",
+        "and 39 more problems",
     )
 
 

@@ -203,7 +203,7 @@ def test_a_plane_of_no_class_is_named(tmp_path: Path):
 def test_planes_of_different_sizes_are_named(tmp_path: Path):
     root = planes(tmp_path, *OVERLAPPING)
     save(root / "masks/street/p1/snow.png", 1, 1)
-    refused(root, "snow.png: is 1 x 2", "the plane before it is 1 x 3")
+    refused(root, "snow.png: is 1 x 2", "the other planes are 1 x 3")
     root = planes(tmp_path / "other", *OVERLAPPING)
     save(root / "images/street/p1.png", 1, 1)
     refused(root, "masks/street/p1: is 1 x 3 (height x width)", "p1.png is 1 x 2")
@@ -234,7 +234,7 @@ def test_masks_of_both_forms_are_refused(tmp_path: Path):
 def test_a_plane_without_its_picture_is_named(tmp_path: Path):
     root = planes(tmp_path, *OVERLAPPING)
     (root / "images/street/p1.png").unlink()
-    refused(root, "has 3 masks without a picture", "p1/road.png")
+    refused(root, "p1/road.png: has no picture", "and 3 more problems")
 
 
 def test_nothing_but_void_is_no_class(tmp_path: Path):

@@ -5,42 +5,25 @@ Opening looks at every file once, so that what is wrong is said before the first
 
 import hashlib
 import json
-import os
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Int64
 
-from atrous.classes import Classes, label_values
-from atrous.data.images import Header, fit_image, open_picture, orientation, read_image
-from atrous.data.labels import label_space, plane_space
+from atrous.classes import Classes
+from atrous.data.colours import Space
+from atrous.data.images import fit_image
+from atrous.data.labels import label_space, plane_space, with_bits
 from atrous.data.layouts import Layout, Pair, find_layout
-from atrous.data.layouts.pairs import relative
-from atrous.data.masks import plane_files, read_mask, read_planes
-from atrous.errors import DataError, ImageError
-from atrous.machine import cores
-from atrous.types import PixelType, RawMask, Sample, Size, Task
+from atrous.data.layouts.pairs import Drawings, first_problem, relative
+from atrous.data.survey import FileRecord, read_bits, read_picture, read_raw, survey
+from atrous.errors import DataError
+from atrous.types import LayoutName, PixelType, Sample, Statistics, Task
 
-BANDS = 3  # of the samples; encoders take three, so grey is repeated
-
-
-class FileRecord(NamedTuple):
-    """What one pair of files holds; `labels` are raw label values and their pixels.
-
-    Of a folder of planes they are the values of the multilabel mask.
-    """
-
-    split: str
-    pair: Pair
-    header: Header
-    image_bytes: int
-    image_sha256: str
-    mask_bytes: int
-    mask_sha256: str
-    labels: dict[int, int]
+BANDS = 3  # encoders take three, so grey is repeated
 
 
 @dataclass(frozen=True)
@@ -48,8 +31,11 @@ class DataSet:
     """An opened data set.
 
     `counts` are pixels of each class by split; those of multilabel overlap. `bands` and `dtype`
-    are the widest found; samples always have three bands. `planes` says whether masks are
-    folders of planes. `notes` are the decisions taken, a sentence each.
+    are those of samples: grey pictures get three bands, and the widest type is that of all.
+    `planes` says whether masks hold bits, in folders of planes or in drawings whose classes may
+    overlap; `drawings` gives what is drawn where masks are annotations. `statistics` are None
+    where the type of the pixels says their scale. `notes` are the decisions taken, a sentence
+    each.
     """
 
     root: Path
@@ -60,6 +46,8 @@ class DataSet:
     bands: int
     dtype: PixelType
     planes: bool
+    drawings: Drawings | None
+    statistics: Statistics | None
     notes: tuple[str, ...]
     files: tuple[FileRecord, ...]
 
@@ -80,21 +68,32 @@ class DataSet:
                 around[there] += self._labelled(file)
         return around
 
+    def images_with(self, split: str) -> Int64[np.ndarray, " K"]:
+        """For each class, the pictures of a split that hold it."""
+        held = np.zeros(len(self.classes), np.int64)
+        for file in self.files:
+            if file.split == split:
+                held += _counts((file,), split, self.classes, planes=self.planes) > 0
+        return held
+
     def _labelled(self, file: FileRecord) -> int:
         void = self.classes.ignore_index
         raw = file.labels.items()
         return sum(n for v, n in raw if (v if self.planes else self.classes.index_of(v)) != void)
 
     def read(self, pair: Pair) -> Sample:
-        """The picture, with three bands in the data set's dtype, and its mask as in `Classes`.
+        """The picture, with the data set's bands and dtype, and its mask as in `Classes`.
 
         Raises:
             DataError: the files changed since opening and are no longer fit.
         """
-        image = fit_image(read_image(pair.image), bands=BANDS, dtype=self.dtype)
-        raw = read_planes(pair.mask, self.classes) if self.planes else read_mask(pair.mask)
-        _check_size(pair, image.shape[:2], raw.shape)
-        mask = raw if self.planes else self.classes.encode(raw, where=pair.mask)
+        image = fit_image(read_picture(pair), bands=self.bands, dtype=self.dtype)
+        size = image.shape[:2]
+        if self.planes:
+            mask = read_bits(pair, size, self.drawings, self.classes)
+        else:
+            raw = read_raw(pair, size, self.drawings)
+            mask = self.classes.encode(raw, where=pair.mask)
         return Sample(image, mask, pair.name)
 
     def fingerprint(self) -> dict[str, Any]:
@@ -120,9 +119,9 @@ class DataSet:
             "mask": relative(file.pair.mask, self.root),
             "size": list(file.header.size),
             "image_bytes": file.image_bytes,
-            "image_sha256": file.image_sha256,
+            "image_sha256": file.image_sha256.hex(),
             "mask_bytes": file.mask_bytes,
-            "mask_sha256": file.mask_sha256,
+            "mask_sha256": file.mask_sha256.hex(),
         }
 
 
@@ -132,32 +131,40 @@ def open_dataset(
     classes: Classes | None = None,
     only: str | None = None,
     task: Task | Literal["auto"] = "auto",
+    layout: LayoutName | Literal["auto"] = "auto",
 ) -> DataSet:
     """Find the pairs, look at every file, decide the label space, check every label.
 
     `classes` are those of a trained model: the data set must then agree with them, or say
     nothing about its classes, and the task is the model's. `only` names the one split to look
-    at. `task` goes before what `dataset.toml` says, and that before what the masks show.
+    at. `task` and `layout` go before what `dataset.toml` says, and that before what is found.
 
     Raises:
         DataError: the layout, a file or a label is wrong. All files are looked at first; the
             message is that of the first wrong one and tells how many more there are.
     """
-    layout = find_layout(Path(root))
+    found = find_layout(Path(root), layout)
     if only is not None:
-        layout = replace(layout, splits={only: _split(layout.root, layout.splits, only)})
+        found = replace(found, splits={only: _split(found.root, found.splits, only)})
     asked = None if task == "auto" else task
+    found = with_bits(found, classes, asked)
+    space = plane_space(found, classes, asked) if found.planes is not None else None
+    seen = survey(found, planes=space.classes if space else None)
+    _raise_first(seen.problems)
+    if space is None:
+        space = label_space(found, label_values_of(seen.files), classes, asked)
+        _raise_first(wrong_labels(seen.files, space.classes, found.drawings))
+    return assemble(found, seen.files, space)
+
+
+def assemble(layout: Layout, files: tuple[FileRecord, ...], space: Space) -> DataSet:
+    """The data set of files that have been looked at, in a label space that holds their labels.
+
+    Raises:
+        DataError: pictures of different numbers of bands, which no model takes together.
+    """
+    bands, dtype = common_bands(layout.root, files), common_dtype(files)
     planes = layout.planes is not None
-    if planes:
-        space = plane_space(layout, classes, asked)
-        files = _look_at_all(layout, space.classes)
-    else:
-        files = _look_at_all(layout, None)
-        values = {value for file in files for value in file.labels}
-        space = label_space(layout, values, classes, asked)
-        _check_labels(files, space.classes)
-    bands = max(file.header.bands for file in files)
-    dtype: PixelType = "uint16" if any(f.header.dtype == "uint16" for f in files) else "uint8"
     return DataSet(
         root=layout.root,
         kind=layout.kind,
@@ -169,9 +176,55 @@ def open_dataset(
         bands=bands,
         dtype=dtype,
         planes=planes,
+        drawings=layout.drawings,
+        statistics=_statistics(files),
         notes=(*layout.notes, *space.notes, *_picture_notes(files, bands, dtype)),
         files=files,
     )
+
+
+def label_values_of(files: Iterable[FileRecord]) -> set[int]:
+    """All raw label values of files."""
+    return {value for file in files for value in file.labels}
+
+
+def wrong_labels(
+    files: Iterable[FileRecord], classes: Classes, drawings: Drawings | None
+) -> Iterator[DataError]:
+    """For each file with labels outside the label space, the first of them."""
+    for file in files:
+        outside = [value for value in file.labels if classes.index_of(value) is None]
+        if outside:
+            raw = read_raw(file.pair, file.header.size, drawings)
+            yield classes.outside(raw, outside[0], file.pair.mask)
+
+
+def common_bands(root: Path, files: Iterable[FileRecord]) -> int:
+    """Bands of the samples: three for grey and colour pictures, else as many as all have.
+
+    Raises:
+        DataError: pictures differ in more than grey and colour.
+    """
+    firsts = {file.header.bands: file.pair.image for file in reversed([*files])}
+    if firsts.keys() <= {1, BANDS}:
+        return BANDS
+    if len(firsts) == 1:
+        return next(iter(firsts))
+    (others, other), *_, (some, one) = sorted(firsts.items())
+    raise DataError(
+        one,
+        found=f"has {some} bands",
+        allowed=f"{relative(other, root)} has {others}, and a model takes one number of bands",
+        fix="Give all pictures the same bands in the same order.",
+        code="P306",
+    )
+
+
+def common_dtype(files: Iterable[FileRecord]) -> PixelType:
+    """The widest type of the pictures."""
+    types = {file.header.dtype for file in files}
+    order: tuple[PixelType, ...] = ("float32", "uint16", "uint8")
+    return next(dtype for dtype in order if dtype in types)
 
 
 def _split(root: Path, splits: dict[str, tuple[Pair, ...]], name: str) -> tuple[Pair, ...]:
@@ -185,91 +238,23 @@ def _split(root: Path, splits: dict[str, tuple[Pair, ...]], name: str) -> tuple[
     )
 
 
-def _look_at_all(layout: Layout, planes: Classes | None) -> tuple[FileRecord, ...]:
-    """What all files hold; `planes` is the label space where masks are folders of planes."""
-    jobs = [(split, pair) for split, pairs in layout.splits.items() for pair in pairs]
-    with ThreadPoolExecutor(cores()) as pool:  # decoders and hashes release the GIL
-        results = list(pool.map(lambda job: _look_at(job[0], job[1], planes), jobs))
-    errors = [result for result in results if isinstance(result, DataError)]
-    if errors:
-        raise _first_of(errors)
-    return tuple(result for result in results if isinstance(result, FileRecord))
+def _raise_first(problems: Iterable[DataError]) -> None:
+    error = first_problem(problems)
+    if error is not None:
+        raise error
 
 
-def _look_at(split: str, pair: Pair, planes: Classes | None) -> FileRecord | DataError:
-    try:
-        image = read_image(pair.image)  # whole: a file cut short must not stop a run half-way
-        header = Header(image.shape[:2], image.shape[2], str(image.dtype))
-        raw = read_mask(pair.mask) if planes is None else read_planes(pair.mask, planes)
-        _check_size(pair, header.size, raw.shape)
-        hashes = *_digest(pair.image), *_digest(pair.mask)
-        return FileRecord(split, pair, header, *hashes, _label_counts(raw))
-    except DataError as error:
-        return error
-    except OSError as error:
-        found = f"cannot be read ({error})"
-        allowed, fix = "the file must stay there while it is used", "Check the disk."
-        return DataError(pair.image, found=found, allowed=allowed, fix=fix)
-
-
-def _check_size(pair: Pair, image: Size, mask: Size) -> None:
-    if image == mask:
-        return
-    fix = "Make the mask again at the picture's size."
-    if image == mask[::-1] and _is_turned(pair.image):
-        fix = "The picture's EXIF orientation turns it: make the mask from the turned picture."
-    raise DataError(
-        pair.mask,
-        found=f"is {mask[0]} x {mask[1]} (height x width)",
-        allowed=f"its picture {pair.image.name} is {image[0]} x {image[1]}",
-        fix=fix,
-    )
-
-
-def _is_turned(path: Path) -> bool:
-    try:
-        with open_picture(path) as picture:
-            return picture.format == "TIFF" or orientation(picture) > 1
-    except ImageError:
-        return False
-
-
-def _digest(path: Path) -> tuple[int, str]:
-    """Bytes and hash of a file; of a folder of planes, their sum and that of names and hashes."""
-    if path.is_dir():
-        parts = {name: _digest(file) for name, file in sorted(plane_files(path).items())}
-        text = json.dumps({name: sha256 for name, (_, sha256) in parts.items()})
-        return sum(size for size, _ in parts.values()), hashlib.sha256(text.encode()).hexdigest()
-    with path.open("rb") as file:
-        return os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _label_counts(raw: RawMask) -> dict[int, int]:
-    values = label_values(raw)
-    if raw.dtype.itemsize > 2:
-        return dict(zip(values, np.unique(raw, return_counts=True)[1].tolist(), strict=True))
-    counts = np.bincount(raw.ravel().astype(np.int64) - values[0])
-    return {value: int(counts[value - values[0]]) for value in values}
-
-
-def _check_labels(files: tuple[FileRecord, ...], classes: Classes) -> None:
-    wrong = [(file, value) for file in files for value in _outside(file, classes)[:1]]
-    if wrong:
-        file, value = wrong[0]
-        error = classes.outside(read_mask(file.pair.mask), value, file.pair.mask)
-        raise _first_of([error] * len(wrong))
-
-
-def _outside(file: FileRecord, classes: Classes) -> list[int]:
-    return [value for value in file.labels if classes.index_of(value) is None]
-
-
-def _first_of(errors: list[DataError]) -> DataError:
-    first, more = errors[0], len(errors) - 1
-    if not more:
-        return first
-    found = f"{first.found} (and {more} more file{'s' * (more > 1)})"
-    return type(first)(first.where, found=found, allowed=first.allowed, fix=first.fix)
+def _statistics(files: Iterable[FileRecord]) -> Statistics | None:
+    """Mean and standard deviation of each band over train, where types do not say the scale."""
+    moments = [f.moments for f in files if f.moments is not None and f.split == "train"]
+    if not moments or len({m.shape for m in moments}) > 1:
+        return None
+    number, total, squares = np.sum(moments, axis=0)
+    mean = total / np.maximum(number, 1)
+    variance = squares / np.maximum(number, 1) - mean**2
+    std = np.sqrt(np.maximum(variance, 0))
+    std[std == 0] = 1  # of a band that is the same everywhere
+    return Statistics(tuple(mean.tolist()), tuple(std.tolist()))
 
 
 def _counts(
@@ -293,9 +278,13 @@ def _class_indices(value: int, classes: Classes, *, planes: bool) -> list[int]:
 
 def _picture_notes(files: tuple[FileRecord, ...], bands: int, dtype: str) -> list[str]:
     notes = []
-    if bands == 1:
+    if all(file.header.bands == 1 for file in files):
         notes.append("Pictures are grey: the one band is given to the model three times.")
+    if bands != BANDS:
+        notes.append(f"Pictures have {bands} bands.")
     if dtype == "uint16":
         grey = sum(f.header.dtype == "uint16" for f in files)
         notes.append(f"{grey} of {len(files)} pictures have 16 bits: all are read so.")
+    if dtype == "float32":
+        notes.append("Pictures are of floats: their scale is that of the train split.")
     return notes

@@ -4,28 +4,30 @@ With it the task: asked for, else declared, else what the masks are.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
-from atrous.classes import IGNORE, MOST_LABELS, Classes
-from atrous.data.layouts import Layout
+from atrous.classes import COLOURED, IGNORE, MOST_LABELS, NO_CLASS, Classes, label_text
+from atrous.data.colours import (
+    BINARY,
+    Space,
+    derived_from_colours,
+    grey_levels,
+    table_of_colours,
+)
+from atrous.data.layouts import Layout, Pair
+from atrous.data.layouts.annotations import class_names, unknown_class
+from atrous.data.layouts.pairs import Drawings
 from atrous.data.layouts.voc import NAMES as VOC_NAMES
 from atrous.data.layouts.voc import colour_map
 from atrous.data.masks import plane_names
+from atrous.data.shapes import GROUND, Drawing
 from atrous.errors import DataError
 from atrous.types import Task
 
-BINARY = ("background", "foreground")
 _ON = (255, 65535)  # how programs write "foreground" into 8 and 16 bits
+MOST_GUESSED = 256  # labels with gaps that are read without being declared
 _SHOWN = 20  # label values in a message
-
-
-class Space(NamedTuple):
-    """A label space and a sentence on each decision that led to it."""
-
-    classes: Classes
-    notes: tuple[str, ...]
 
 
 def label_space(
@@ -44,6 +46,9 @@ def label_space(
     """
     if given is not None:
         _same_names(layout, given)
+    if levels := grey_levels(values, layout.colours or ()):
+        numbers = {levels.get(value, value) for value in values}
+        return _with_levels(label_space(layout, numbers, given, task), levels)
     if layout.names is not None:
         colours = given.colours if given else layout.colours or ()
         kind = given.task if given else "multiclass"
@@ -57,14 +62,66 @@ def label_space(
         space = _derived(layout, values)
     if given is None:  # what 255 means to a trained model is settled, and its task
         space = _with_task(_with_on(space, values), layout, task)
-    space = _with_ignored(space, values)
+    space = _with_ignored(_with_colours(space, values), values)
     return space if given is not None else _at_least_two(layout.root, space, values)
+
+
+@dataclass(frozen=True)
+class BitDrawings:
+    """Drawings whose labels are bits: those in `bits` of the indices in `classes`.
+
+    What is ignored has -1, what has no bit is the background.
+    """
+
+    drawings: Drawings
+    classes: Classes
+    bits: dict[int, int]
+
+    def __call__(self, pair: Pair) -> Drawing:
+        """What is drawn of a picture.
+
+        Raises:
+            DataError: it cannot be read, or a shape is of no class.
+        """
+        size, shapes, _ = self.drawings(pair)
+        return Drawing(size, tuple(s._replace(label=self._bit(s.label, pair)) for s in shapes))
+
+    def _bit(self, label: int, pair: Pair) -> int:
+        index = self.classes.index_of(label)
+        if index is None:
+            raise unknown_class(pair.mask, "a shape", label, self.classes.names)
+        return -1 if index == self.classes.ignore_index else self.bits.get(index, GROUND)
+
+
+def with_bits(layout: Layout, given: Classes | None, task: Task | None = None) -> Layout:
+    """The layout with a bit for each class that is drawn, if the task is multilabel.
+
+    It then has planes, as folders of planes have, and the background is no class.
+    """
+    wanted = given.task if given else task or layout.task
+    if layout.drawings is None or layout.names is None or wanted != "multilabel":
+        return layout
+    kept = [i for i, name in enumerate(layout.names) if class_names([name]).places[name]]
+    names, colours = tuple(layout.names[i] for i in kept), layout.colours
+    return replace(
+        layout,
+        names=names,
+        colours=tuple(colours[i] for i in kept) if colours else None,
+        remap={},
+        planes=names,
+        drawings=BitDrawings(
+            layout.drawings,
+            Classes(layout.names, (), layout.remap),
+            {index: bit for bit, index in enumerate(kept)},
+        ),
+    )
 
 
 def plane_space(layout: Layout, given: Classes | None, task: Task | None = None) -> Space:
     """The label space of masks that are folders of planes, by the names of their files.
 
-    The layout's own names come first, else `given` (those of a run), else the files'.
+    That of drawings `with_bits`, too. The layout's own names come first, else `given` (those of
+    a run), else the files'.
 
     Raises:
         DataError: the task is another than multilabel; label values are mapped; no class, or
@@ -88,10 +145,8 @@ def plane_space(layout: Layout, given: Classes | None, task: Task | None = None)
     _check_task(layout.root, classes)
     plane_names(names, layout.root)
     by = "as declared" if layout.names else "of the model" if given else "from the planes' names"
-    return Space(
-        classes,
-        (f"Task: multilabel, as masks are folders of planes. Classes: {len(names)}, {by}.",),
-    )
+    why = "as masks are folders of planes" if layout.drawings is None else "so shapes may overlap"
+    return Space(classes, (f"Task: multilabel, {why}. Classes: {len(names)}, {by}.",))
 
 
 def _with_task(space: Space, layout: Layout, asked: Task | None) -> Space:
@@ -144,10 +199,12 @@ def _planes_of_one(layout: Layout, task: Task, settled: bool) -> DataError:
 
 
 def _derived(layout: Layout, values: set[int]) -> Space:
+    if any(value >= COLOURED for value in values):
+        return derived_from_colours(layout, values)
     mapped = {layout.remap.get(value, value) for value in values} - {IGNORE}
     labels = sorted(int(value) for value in mapped)
     kept = [v for v in labels if v not in (-1, 65535)]
-    if max(kept, default=0) <= 255:
+    if max(kept, default=0) <= 255 and not _spread(kept):
         kept = [v for v in kept if v != 255]
     if len(kept) < 2 or kept == [0, 1]:  # one class, or none, is refused below
         names, note = BINARY, "Classes: background (0), foreground (1), from the masks' values."
@@ -156,10 +213,30 @@ def _derived(layout: Layout, values: set[int]) -> Space:
     elif kept == list(range(len(kept))):
         names = tuple(f"class {i}" for i in kept)
         note = f"Classes: {len(kept)}, from the masks' values 0-{kept[-1]}."
+    elif len(kept) <= MOST_GUESSED:
+        return _with_gaps(layout, kept)
     else:
         raise _gaps(layout.root, kept)
     colours = colour_map(len(names)) if layout.kind == "Pascal VOC" else ()
     return Space(Classes(names, colours, layout.remap), (note,))
+
+
+def _spread(labels: list[int]) -> bool:
+    """Whether labels are spread evenly over 0-255, so that they can be seen: 255 is one of them."""
+    last = len(labels) - 1
+    return last > 1 and all(abs(v - 255 * i / last) <= 1 for i, v in enumerate(labels))
+
+
+def _with_gaps(layout: Layout, labels: list[int]) -> Space:
+    """A class for each label that was found; labels between them are none."""
+    names = tuple(f"label {value}" for value in labels)
+    remap: dict[int, int | str] = dict.fromkeys(range(len(labels)), NO_CLASS)
+    remap |= {value: index for index, value in enumerate(labels)}
+    note = (
+        f"Classes: {len(labels)}, one for each label that was found ({_listed(labels)}); "
+        "`classes` in dataset.toml settles which there are."
+    )
+    return Space(Classes(names, (), {**remap, **layout.remap}), (note,))
 
 
 def _with_on(space: Space, values: set[int]) -> Space:
@@ -183,6 +260,27 @@ def _with_ignored(space: Space, values: set[int]) -> Space:
     return space._replace(notes=(*space.notes, note)) if ignored and not extra else space
 
 
+def _with_colours(space: Space, values: set[int]) -> Space:
+    """Colours in masks stand for the classes of these colours, or for nothing that is known."""
+    extra = table_of_colours(space.classes, values)
+    if not extra:
+        return space
+    ignored = [label_text(value) for value, target in extra.items() if target == IGNORE]
+    note = f"Masks hold colours: {len(extra) - len(ignored)} are those of classes"
+    note += f"; ignored: {', '.join(ignored)}." if ignored else "."
+    return _mapping(space, extra, note)
+
+
+def _with_levels(space: Space, levels: Mapping[int, int]) -> Space:
+    """Masks of three equal bands mean what masks of one band mean."""
+    extra: dict[int, int | str] = {}
+    for colour, level in levels.items():
+        target = space.classes.index_of(level)
+        if target is not None:
+            extra[colour] = IGNORE if target == space.classes.ignore_index else target
+    return _mapping(space, extra, "Masks are grey in three bands: one of them is read.")
+
+
 def _mapping(space: Space, extra: Mapping[int, int | str], note: str) -> Space:
     classes = replace(space.classes, remap={**space.classes.remap, **extra})
     return Space(classes, (*space.notes, note))
@@ -199,24 +297,18 @@ def _at_least_two(root: Path, space: Space, values: set[int]) -> Space:
         found=f"has masks of {what} (label values {_listed(values)})",
         allowed="at least two classes are needed to tell them apart",
         fix="Check the masks; a label that stands for a class can be mapped: [remap] 255 = 1.",
+        code="C506",
     )
 
 
 def _gaps(root: Path, labels: list[int]) -> DataError:
-    some = "\n".join(f"    {value} = {i}" for i, value in enumerate(labels[:4]))
-    more = "\n    ..." if len(labels) > 4 else ""
-    last = labels[-1]
-    naming = (
-        f'the label space:\n    classes = ["NAME OF 0", ..., "NAME OF {last}"]'
-        f"   # or classes = {last + 1}\nor close the gaps:"
-        if labels[0] >= 0 and last < 65535
-        else "a class for each label:"
-    )
     return DataError(
         root,
         found=f"has masks with {len(labels)} label values that leave gaps ({_listed(labels)})",
-        allowed="without declared classes, labels count up from 0",
-        fix=f"Write dataset.toml there (or in a copy), with {naming}\n    [remap]\n{some}{more}",
+        allowed=f"without declared classes, up to {MOST_GUESSED} labels with gaps are read as such",
+        fix="Check that these are masks of classes, not of objects or of heights; "
+        "`classes` or [remap] in dataset.toml says what the labels are.",
+        code="M403",
     )
 
 
@@ -263,5 +355,5 @@ def _refuse_unnamed_planes(layout: Layout, given: Classes) -> None:
 
 
 def _listed(values: set[int] | list[int]) -> str:
-    words = [str(value) for value in sorted(values)]
+    words = [label_text(value) for value in sorted(values)]
     return ", ".join(words[:_SHOWN]) + (f", ... {words[-1]}" if len(words) > _SHOWN else "")
