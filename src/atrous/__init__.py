@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from atrous.classes import Classes as Classes
     from atrous.data.dataset import open_dataset as open_dataset
+    from atrous.doctor import doctor as doctor
     from atrous.errors import AtrousError as AtrousError
     from atrous.evaluate import evaluate as evaluate
     from atrous.models.build import build as build
@@ -40,6 +41,7 @@ __all__ = [
     "Classes",
     "Predictor",
     "build",
+    "doctor",
     "evaluate",
     "import_weights",
     "load",

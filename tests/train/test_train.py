@@ -95,7 +95,7 @@ def test_other_files_are_no_continuation(run, shapes, tmp_path):
 
     other = tmp_path / "other"
     shutil.copytree(shapes, other)
-    shutil.copy(other / "train/images/0.png", other / "train/images/1.png")
+    shutil.copy(other / "val/images/0.png", other / "train/images/1.png")
     with pytest.raises(RunError, match="other files"):
         atrous.train(other, out=run.path, resume=True)
 

@@ -11,15 +11,12 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
 from atrous import __version__
-from atrous.errors import AtrousError, RecipeError, RunError
-
-if TYPE_CHECKING:
-    from atrous.recipe import Recipe
+from atrous.errors import AtrousError, RunError
 
 app = App(
     name="atrous",
@@ -77,6 +74,42 @@ def demo(
 
 
 @app.command
+def doctor(
+    data: Annotated[Path, Parameter(help="Folder of images and masks.")],
+    /,
+    *,
+    out: Annotated[Path | None, Parameter(help="Also write a page with pictures there.")] = None,
+    fix: Annotated[Path | None, Parameter(help="Also write a corrected copy there.")] = None,
+    set: Sets = (),
+    json: Json = False,
+) -> int:
+    """Say what is in a data set, what is wrong with it, where, and how to fix it.
+
+    Exit code 0: no errors; 1: errors were found, and training would refuse it.
+    """
+    from atrous.cli.doctor import run_doctor
+
+    return run_doctor(data, out=out, fix=fix, sets=set, json=json)
+
+
+@app.command(name="export-data")
+def export_data(
+    data: Annotated[Path, Parameter(help="Folder of images and masks.")],
+    /,
+    *,
+    to: Annotated[str, Parameter(help="voc, coco, labelme, cityscapes, folder or yolo.")],
+    out: Annotated[Path, Parameter(help="The folder to make.")],
+    split: Annotated[str | None, Parameter(help="This part of the data alone.")] = None,
+    set: Sets = (),
+    json: Json = False,
+) -> int:
+    """Write a data set in another layout; the masks stay the same, pixel by pixel."""
+    from atrous.cli.exports import run_export
+
+    return run_export(data, to=to, out=out, split=split, sets=set, json=json)
+
+
+@app.command
 def train(
     data: Annotated[Path, Parameter(help="Folder of images and masks.")],
     /,
@@ -117,6 +150,7 @@ def evaluate(
     json: Json = False,
 ) -> int:
     """Score a model on a data set: per class and whole, at the pictures' own sizes."""
+    from atrous.cli.options import answering_recipe
     from atrous.cli.tables import scores_table
     from atrous.evaluate import evaluate as evaluated
     from atrous.files import make_folder, write_whole
@@ -158,6 +192,7 @@ def predict(
 
     Those of a multilabel model are folders with a 0/255 PNG a class.
     """
+    from atrous.cli.options import answering_recipe
     from atrous.predict import predict as predicted
 
     recipe = answering_recipe(set)
@@ -294,23 +329,6 @@ def show(
     recipe = make_recipe(config=RunFolder(run).recipe if run else config, sets=set)
     print(as_json(recipe.model_dump()) if json else to_toml(recipe), end="")
     return 0
-
-
-def answering_recipe(sets: tuple[str, ...]) -> "Recipe":
-    """The options of a command that uses a trained model; others would be without effect."""
-    from atrous.recipe import make_recipe
-
-    recipe = make_recipe(sets=sets)
-    for text in sets:
-        key = text.partition("=")[0].strip()
-        if not key.startswith("predict.") and key not in ("device", "threads"):
-            raise RecipeError(
-                f"--set {text}",
-                found=f"{key} has no effect on a trained model",
-                allowed="this command takes predict.…, device and threads",
-                fix="Leave it out, or train again with it.",
-            )
-    return recipe
 
 
 def outside_cause(error: Exception) -> str | None:

@@ -47,7 +47,7 @@ class Predictor:
             ImageError: it cannot be decoded or is no picture.
         """
         pixels = as_image(image)
-        fitted = fit_image(pixels, bands=3, dtype=self.engine.dtype)
+        fitted = fit_image(pixels, bands=self.engine.bands, dtype=self.engine.dtype)
         logits = self.engine(fitted[None])[0]
         decide = argmax_at_pixels if self.classes.task == "multiclass" else threshold_at_pixels
         mask = decide(

@@ -28,6 +28,7 @@ from atrous.recipe.models import (
 )
 from atrous.recipe.table import Options
 from atrous.recipe.training import Augment, Loss, Predict, Train
+from atrous.types import LayoutName
 
 __all__ = [
     "MODEL_TABLES",
@@ -69,6 +70,8 @@ class Recipe(Options):
     """CPU threads of torch; 0 = as many as cores."""
     task: Literal["auto", "multiclass", "binary", "multilabel"] = "auto"
     """What a pixel can be; auto: as the data set says or its masks show."""
+    layout: Literal["auto", LayoutName] = "auto"
+    """How the data set's folders are read; auto: the layout that recognises them."""
     model: Model = Field(default_factory=DeepLabV3Plus)
     augment: Augment = Field(default_factory=Augment)
     loss: Loss = Field(default_factory=Loss)

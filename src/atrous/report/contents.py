@@ -149,7 +149,8 @@ def _must_be_scored(folder: RunFolder) -> None:
             folder.path,
             found="has no scores.json yet",
             allowed="a report shows the scores that are written when training ends",
-            fix=f"Finish it with `atrous train DATA --out {folder.path} --resume`.",
+            fix=f"Finish it with `atrous train DATA --out {folder.path} --resume`; of imported "
+            "weights there is no training to report: `atrous evaluate` scores them.",
         )
 
 

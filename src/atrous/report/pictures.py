@@ -15,7 +15,7 @@ from PIL import Image as pil
 from PIL import features
 
 from atrous.classes import Classes
-from atrous.data.images import fit_image
+from atrous.data.images import as_shown
 from atrous.data.masks import colourise, has_colour
 from atrous.types import Image, Mask
 
@@ -53,7 +53,7 @@ class Layers(NamedTuple):
 
 def layers(image: Image, mask: Mask, pred: Mask, classes: Classes) -> Layers:
     """The pictures of one picture, reduced to `WIDEST`."""
-    photo = as_photo(image)
+    photo = as_shown(image)
     size = reduced_size(photo.shape[1], photo.shape[0])
     mask, pred = nearest(mask, size), nearest(pred, size)
     return Layers(
@@ -91,12 +91,6 @@ def tinted(mask: Mask, classes: Classes) -> UInt8[np.ndarray, "H W 4"]:
     """The mask in the classes' colours, pixels without a class transparent."""
     seen = np.where(has_colour(mask, classes), 255, 0).astype(np.uint8)[..., None]
     return np.concatenate([colourise(mask, classes) * (seen > 0), seen], axis=2)
-
-
-def as_photo(image: Image) -> UInt8[np.ndarray, "H W 3"]:
-    """The picture as 8-bit RGB: grey is repeated, of more than three bands the first three."""
-    bands = image[..., :3] if image.shape[2] > 3 else image[..., : 3 if image.shape[2] == 3 else 1]
-    return np.ascontiguousarray(fit_image(bands, bands=3, dtype="uint8"))
 
 
 def reduced_size(width: int, height: int) -> tuple[int, int]:

@@ -58,7 +58,7 @@ def train_events(
     workers: int = 0,
 ) -> "Generator[Event]":
     """What `train` does, as a stream of events; see `atrous.train.events`."""
-    from atrous.data.dataset import open_dataset
+    from atrous.doctor import examine
     from atrous.train.events import Note
     from atrous.train.loop import training
     from atrous.train.start import refuse_taken
@@ -69,8 +69,9 @@ def train_events(
         if not resume:
             refuse_taken(run)
         recipe = run_recipe(run, config=config, flags=flags, sets=sets, resume=resume)
-        dataset = open_dataset(Path(data), task=recipe.task)
-        yield from (Note(note) for note in dataset.notes)
+        diagnosis = examine(Path(data), task=recipe.task, layout=recipe.layout)
+        dataset = diagnosis.require_sound()
+        yield from (Note(note) for note in (*dataset.notes, *diagnosis.summary))
         yield from training(run, recipe, dataset, resume=resume, workers=workers)
 
 

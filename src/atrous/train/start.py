@@ -163,7 +163,9 @@ def new_training(facts: Facts, dataset: DataSet, *, resumed: bool = False) -> Tr
     model = build_model(
         recipe.model.bare() if resumed else recipe.model,
         num_classes=dataset.classes.num_logits,
+        bands=dataset.bands,
         dtype=dataset.dtype,
+        statistics=dataset.statistics,
         seed=recipe.seed,
     )
     if resumed:

@@ -12,7 +12,9 @@ from atrous.models.build import Segmenter, at_stride, build_model
 from atrous.predict.engines import Opened
 from atrous.recipe import Recipe, from_tables
 from atrous.runs import read_model
-from atrous.types import Grid, Images
+from atrous.types import Grid, Images, Statistics
+
+BANDS = 3  # of a model that holds no statistics of its own
 
 
 class TorchEngine:
@@ -24,6 +26,10 @@ class TorchEngine:
     @property
     def grid(self) -> Grid:
         return self.model.grid
+
+    @property
+    def bands(self) -> int:
+        return self.model.bands
 
     @property
     def dtype(self) -> str:
@@ -64,7 +70,16 @@ def restored(
     recipe: Recipe, num_logits: int, dtype: Any, tensors: dict[str, np.ndarray], path: Path
 ) -> Segmenter:
     """The model of a recipe with the weights of a file; every tensor must have its place."""
-    model = build_model(recipe.model.bare(), num_classes=num_logits, dtype=dtype)
+    measured = None
+    if "mean" in tensors:  # of the training data, whose pixels have a scale of their own
+        measured = Statistics(tuple(tensors["mean"].tolist()), tuple(tensors["std"].tolist()))
+    model = build_model(
+        recipe.model.bare(),
+        num_classes=num_logits,
+        bands=len(measured.mean) if measured else BANDS,
+        dtype=dtype,
+        statistics=measured,
+    )
     own = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     theirs = {name: array.shape for name, array in tensors.items()}
     if own != theirs:
