@@ -81,6 +81,8 @@ def test_another_recipe_is_no_continuation(run, shapes):
 def test_a_state_of_another_label_space_is_refused(run, shapes, tmp_path):
     import shutil
 
+    from PIL import Image
+
     other = tmp_path / "other"
     shutil.copytree(shapes, other)
     (other / "dataset.toml").write_text('classes = ["grass", "ball", "square"]\n')
@@ -93,9 +95,12 @@ def test_a_state_of_another_label_space_is_refused(run, shapes, tmp_path):
 def test_other_files_are_no_continuation(run, shapes, tmp_path):
     import shutil
 
+    from PIL import Image
+
     other = tmp_path / "other"
     shutil.copytree(shapes, other)
-    shutil.copy(other / "val/images/0.png", other / "train/images/1.png")
+    path = other / "train/images/1.png"
+    Image.open(path).transpose(Image.Transpose.FLIP_TOP_BOTTOM).save(path)
     with pytest.raises(RunError, match="other files"):
         atrous.train(other, out=run.path, resume=True)
 

@@ -37,7 +37,7 @@ def grey_levels(values: Iterable[int], table: Collection[Colour]) -> dict[int, i
 
     Example:
         >>> grey_levels({colour_label((7, 7, 7))}, table=())
-        {16779015: 7}
+        {17237767: 7}
     """
     colours = [value for value in values if value >= COLOURED]
     found = {value: label_colour(value) for value in colours}

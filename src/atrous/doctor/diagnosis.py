@@ -70,7 +70,9 @@ class Diagnosis:
         """
         if not self.errors and self.data is not None:
             return self.data
-        first, more = self.errors[0], len(self.errors) - 1
+        nothing = Finding("S110", "", "has no pair that can be used", "See what is accepted.")
+        first, *rest = self.errors or [nothing]
+        more = len(rest)
         others = f" (and {more} more error{'s' * (more > 1)})" if more else ""
         found, _, allowed = first.found.partition(", but ")
         at = " at row {}, column {}".format(*first.pixel) if first.pixel else ""

@@ -17,7 +17,7 @@ from atrous.doctor.card import card_of
 from atrous.doctor.copies import check_copies
 from atrous.doctor.damage import check_damage
 from atrous.doctor.diagnosis import Diagnosis
-from atrous.doctor.findings import KINDS, Finding, finding_of, in_order
+from atrous.doctor.findings import Finding, finding_of, in_order
 from atrous.doctor.names import check_names
 from atrous.doctor.observe import Observer
 from atrous.doctor.pictures import check_pictures
@@ -33,6 +33,7 @@ from atrous.doctor.truth import (
 from atrous.errors import DataError
 from atrous.types import LayoutName, Task
 
+UNUSABLE = frozenset({"M403", "M409", "P306"})  # even where they are accepted
 FEW = 0.1  # share of the masks: labels of fewer, where the others count up from 0, are mistakes
 
 
@@ -148,10 +149,12 @@ def _assembled(
 def _without_errors(
     files: tuple[FileRecord, ...], findings: Iterable[Finding], layout: Layout
 ) -> tuple[FileRecord, ...]:
+    """The records that no error names, but for errors that are accepted and can be read."""
+    accepted = {*layout.accept} - UNUSABLE
     wrong = {
         finding.where
         for finding in findings
-        if KINDS[finding.code].severity == "error" and finding.code not in layout.accept
+        if finding.severity == "error" and finding.code not in accepted
     }
     return tuple(file for file in files if not _names(file, layout) & wrong)
 
