@@ -96,7 +96,7 @@ def test_colours_and_numbers_without_a_table_are_refused(tmp_path: Path):
     pil.fromarray(np.array([[0, 1, 2]], np.uint8)).save(root / "masks" / "val" / "0.png")
     with pytest.raises(DataError, match=r"numbers .* and of colours") as error:
         open_dataset(root)
-    assert error.value.code == "M414"
+    assert error.value.code == "M409"
 
 
 def test_numbers_among_colours_of_a_table_are_read_both(tmp_path: Path):

@@ -1,6 +1,7 @@
 """Mask files: labels come back exactly, and what holds no labels is refused."""
 
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from zlib import compress, crc32
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image as pil
 
-from atrous.classes import Classes, colour_label, label_text, label_values
+from atrous.classes import TRANSPARENT, Classes, colour_label, label_text, label_values
 from atrous.data.masks import (
     IGNORE_COLOUR,
     blend,
@@ -245,15 +246,26 @@ def test_grey_with_alpha_stays_a_number(tmp_path: Path):
     ).tolist() == [[0, 1, 2]]
 
 
-def test_a_palette_with_alpha_gives_colours(tmp_path: Path):
+def test_a_palette_gives_its_indices_whatever_is_transparent(tmp_path: Path):
     picture = pil.fromarray(np.array([[0, 1, 2]], np.uint8))
     picture.putpalette([*BLACK, *RED, *GREEN])
-    picture.save(tmp_path / "a.png", transparency=0)
-    assert colours_of(read_mask(tmp_path / "a.png")).tolist() == [
-        ["transparent", "#ff0000", "#008007"]
-    ]
-    picture.save(tmp_path / "b.png", transparency=b"\xff\xff\xff")
-    assert read_mask(tmp_path / "b.png").tolist() == [[0, 1, 2]]
+    for name, transparency in (("a", 0), ("b", 2), ("c", b"\xff\xff\xff")):
+        picture.save(tmp_path / f"{name}.png", transparency=transparency)
+        assert read_mask(tmp_path / f"{name}.png").tolist() == [[0, 1, 2]]
+
+
+def test_numbers_beside_alpha_stay_numbers_whatever_a_file_shows(tmp_path: Path):
+    for number in (0, 3, 255):
+        bands = np.array([[[number, 255], [number, 0]]], np.uint8)
+        pil.fromarray(bands, "LA").save(tmp_path / "a.png")
+        assert read_mask(tmp_path / "a.png").tolist() == [[number, TRANSPARENT]]
+
+
+@pytest.mark.parametrize("largest", [2, 20, 255, 1000, 65535])
+def test_a_pgm_gives_the_numbers_it_holds(tmp_path: Path, largest: int):
+    stored = np.array([0, 1, largest], ">u2" if largest > 255 else "u1")
+    (tmp_path / "a.pgm").write_bytes(f"P5 3 1 {largest}\n".encode() + stored.tobytes())
+    assert read_mask(tmp_path / "a.pgm").tolist() == [[0, 1, largest]]
 
 
 def test_planes_in_colours_are_black_where_the_class_is_not(tmp_path: Path):
@@ -373,3 +385,12 @@ def test_what_is_no_picture_is_a_mask_error_with_a_code(shared_data: Path):
         with pytest.raises(MaskError) as error:
             read_mask(path)
         assert error.value.code.startswith("F2"), path
+
+
+def test_arrays_are_read_by_many_threads_at_once(tmp_path: Path):
+    for number in range(40):
+        np.save(tmp_path / f"{number}.npy", np.full((2, 3), number, np.uint8))
+    paths = [tmp_path / f"{number % 40}.npy" for number in range(2000)]
+    with ThreadPoolExecutor(8) as pool:
+        masks = list(pool.map(read_mask, paths))
+    assert [int(mask[0, 0]) for mask in masks] == [number % 40 for number in range(2000)]

@@ -81,8 +81,6 @@ def test_another_recipe_is_no_continuation(run, shapes):
 def test_a_state_of_another_label_space_is_refused(run, shapes, tmp_path):
     import shutil
 
-    from PIL import Image
-
     other = tmp_path / "other"
     shutil.copytree(shapes, other)
     (other / "dataset.toml").write_text('classes = ["grass", "ball", "square"]\n')

@@ -130,7 +130,14 @@ def train(
 
     flags = {"model.name": model, "model.encoder": encoder, "train.steps": steps}
     events = train_events(
-        data, out=out, config=config, flags=flags, sets=set, resume=resume, workers=workers
+        data,
+        out=out,
+        config=config,
+        flags=flags,
+        sets=set,
+        resume=resume,
+        workers=workers,
+        track=tracked("looking at", "pairs"),
     )
     words = ["atrous", "train", str(data), "--out", str(out), "--resume"]
     words += ["--workers", str(workers)] if workers else []

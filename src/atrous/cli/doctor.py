@@ -27,6 +27,7 @@ def run_doctor(
     """Examine, answer, and write what was asked for; returns the exit code."""
     for folder in (out, fix):
         _refuse_inside(data, folder)
+    _refuse_full(fix, out)
     recipe = make_recipe(sets=sets)
     track = tracked("examining", "pairs")
     diagnosis = examine(data, task=recipe.task, layout=recipe.layout, track=track)
@@ -121,7 +122,8 @@ def verdict(diagnosis: Diagnosis, sets: tuple[str, ...]) -> Verdict:
             f"{numbers}. Training refuses this data set until its errors are mended. "
             "To write a copy in which what can be mended is:"
         )
-        return Verdict(sentence, f"atrous doctor {data} --fix COPY")
+        chosen = "".join(f" --set {shlex.quote(text)}" for text in sets)
+        return Verdict(sentence, f"atrous doctor {data} --fix COPY{chosen}")
     card = diagnosis.card
     if card is None or "train" not in card.splits:
         return Verdict(f"{numbers}, but there is no train split to train on.")
@@ -140,6 +142,20 @@ def _refuse_inside(data: Path, folder: Path | None) -> None:
             found="lies in the data set",
             allowed="nothing is ever written there",
             fix="Give another folder.",
+        )
+
+
+def _refuse_full(fix: Path | None, out: Path | None) -> None:
+    """A copy needs a folder of its own: said before the long work, not after it."""
+    if fix is None:
+        return
+    full = fix.exists() and (not fix.is_dir() or any(fix.iterdir()))
+    if full or (out is not None and out.resolve().is_relative_to(fix.resolve())):
+        raise RunError(
+            fix,
+            found="is not empty" if full else "is to hold the page too",
+            allowed="a corrected copy is written into an empty folder of its own",
+            fix="Give another --fix.",
         )
 
 

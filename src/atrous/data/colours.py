@@ -108,7 +108,7 @@ def _both(layout: Layout, numbers: list[int], colours: list[int]) -> DataError:
         found=f"has masks of numbers ({_listed(numbers)}) and of colours ({_listed(colours)})",
         allowed="nothing says which number is which colour",
         fix="Name the classes in dataset.toml: `classes`, and their `colours` in the same order.",
-        code="M414",
+        code="M409",
     )
 
 

@@ -163,7 +163,8 @@ def assemble(layout: Layout, files: tuple[FileRecord, ...], space: Space) -> Dat
     Raises:
         DataError: pictures of different numbers of bands, which no model takes together.
     """
-    bands, dtype = common_bands(layout.root, files), common_dtype(files)
+    bands = common_bands(layout.root, files)
+    dtype = common_dtype(layout.root, files)
     planes = layout.planes is not None
     return DataSet(
         root=layout.root,
@@ -177,7 +178,7 @@ def assemble(layout: Layout, files: tuple[FileRecord, ...], space: Space) -> Dat
         dtype=dtype,
         planes=planes,
         drawings=layout.drawings,
-        statistics=_statistics(files),
+        statistics=_statistics(files, bands),
         notes=(*layout.notes, *space.notes, *_picture_notes(files, bands, dtype)),
         files=files,
     )
@@ -220,9 +221,23 @@ def common_bands(root: Path, files: Iterable[FileRecord]) -> int:
     )
 
 
-def common_dtype(files: Iterable[FileRecord]) -> PixelType:
-    """The widest type of the pictures."""
-    types = {file.header.dtype for file in files}
+def common_dtype(root: Path, files: Iterable[FileRecord]) -> PixelType:
+    """The widest type of the pictures.
+
+    Raises:
+        DataError: some are of floats, some of whole numbers, which have scales of their own.
+    """
+    firsts = {file.header.dtype: file.pair.image for file in reversed([*files])}
+    types = firsts.keys()
+    if "float32" in types and len(types) > 1:
+        other = next(path for dtype, path in firsts.items() if dtype != "float32")
+        raise DataError(
+            firsts["float32"],
+            found="holds floats or negative numbers",
+            allowed=f"{relative(other, root)} holds whole numbers, whose scale is another",
+            fix="Save all pictures with the same type of pixels.",
+            code="P306",
+        )
     order: tuple[PixelType, ...] = ("float32", "uint16", "uint8")
     return next(dtype for dtype in order if dtype in types)
 
@@ -244,11 +259,15 @@ def _raise_first(problems: Iterable[DataError]) -> None:
         raise error
 
 
-def _statistics(files: Iterable[FileRecord]) -> Statistics | None:
-    """Mean and standard deviation of each band over train, where types do not say the scale."""
-    moments = [f.moments for f in files if f.moments is not None and f.split == "train"]
-    if not moments or len({m.shape for m in moments}) > 1:
+def _statistics(files: tuple[FileRecord, ...], bands: int) -> Statistics | None:
+    """Mean and standard deviation of each band over train, where types do not say the scale.
+
+    A grey picture counts in all bands that it is given to.
+    """
+    if all(file.moments is None for file in files):
         return None
+    train = [file.moments for file in files if file.split == "train"] or [f.moments for f in files]
+    moments = [np.broadcast_to(m, (3, bands)) for m in train if m is not None]
     number, total, squares = np.sum(moments, axis=0)
     mean = total / np.maximum(number, 1)
     variance = squares / np.maximum(number, 1) - mean**2

@@ -7,7 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from atrous.classes import COLOURED, IGNORE, MOST_LABELS, NO_CLASS, Classes, label_text
+from atrous.classes import (
+    COLOURED,
+    IGNORE,
+    MOST_LABELS,
+    NO_CLASS,
+    TRANSPARENT,
+    Classes,
+    label_text,
+)
 from atrous.data.colours import (
     BINARY,
     Space,
@@ -83,8 +91,10 @@ class BitDrawings:
         Raises:
             DataError: it cannot be read, or a shape is of no class.
         """
-        size, shapes, _ = self.drawings(pair)
-        return Drawing(size, tuple(s._replace(label=self._bit(s.label, pair)) for s in shapes))
+        size, shapes, background = self.drawings(pair)
+        known = background >= 0 and self.classes.index_of(background) != self.classes.ignore_index
+        bits = tuple(s._replace(label=self._bit(s.label, pair)) for s in shapes)
+        return Drawing(size, bits, 0 if known else -1)
 
     def _bit(self, label: int, pair: Pair) -> int:
         index = self.classes.index_of(label)
@@ -199,11 +209,11 @@ def _planes_of_one(layout: Layout, task: Task, settled: bool) -> DataError:
 
 
 def _derived(layout: Layout, values: set[int]) -> Space:
-    if any(value >= COLOURED for value in values):
+    if any(COLOURED <= value < TRANSPARENT for value in values):
         return derived_from_colours(layout, values)
     mapped = {layout.remap.get(value, value) for value in values} - {IGNORE}
     labels = sorted(int(value) for value in mapped)
-    kept = [v for v in labels if v not in (-1, 65535)]
+    kept = [v for v in labels if v not in (-1, 65535, TRANSPARENT)]
     if max(kept, default=0) <= 255 and not _spread(kept):
         kept = [v for v in kept if v != 255]
     if len(kept) < 2 or kept == [0, 1]:  # one class, or none, is refused below

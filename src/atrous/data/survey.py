@@ -106,7 +106,7 @@ def survey(
 def packed(facts: LabelFacts) -> tuple[Shaped[np.ndarray, "4 N"], bool]:
     """The facts of a mask as one small array, and whether there are more."""
     table = np.stack(facts[:4])
-    fits = not table.size or table.max() < 2**31
+    fits = not table.size or (table.min() >= -(2**31) and table.max() < 2**31)
     return table.astype(np.int32) if fits else table, facts.many
 
 

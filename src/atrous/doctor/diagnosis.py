@@ -1,5 +1,6 @@
 """The doctor's answer."""
 
+import shlex
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +61,8 @@ class Diagnosis:
         if not codes:
             return ()
         listed = ", ".join(f"{KINDS[code].title} ({code})" for code in codes)
-        return (f"The doctor warns: {listed}. `atrous doctor {self.root}` says where.",)
+        command = f"atrous doctor {shlex.quote(str(self.root))}"
+        return (f"The doctor warns: {listed}. `{command}` says where.",)
 
     def require_sound(self) -> DataSet:
         """The data set, if there is no error in it.
@@ -80,7 +82,7 @@ class Diagnosis:
             self.root / first.where,
             found=f"[{first.code}] {found}{at}{others}",
             allowed=allowed or KINDS[first.code].effect,
-            fix=f"{first.fix} `atrous doctor {self.root}` shows all.",
+            fix=f"{first.fix} `atrous doctor {shlex.quote(str(self.root))}` shows all.",
             code=first.code,
             pixel=first.pixel,
         )

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from atrous.classes import COLOURED
 from atrous.data.colours import Space
 from atrous.data.dataset import DataSet, assemble, label_values_of
 from atrous.data.labels import label_space, plane_space, with_bits
@@ -102,9 +103,10 @@ def _decide(layout: Layout, files: tuple[FileRecord, ...], task: Task | None) ->
     """The label space of the masks; labels that are mistakes do not take part."""
     if not files:
         return _Decided(None, [])
-    if off := one_off(files, layout.names, layout.root):
+    off = one_off(files, layout)
+    if off and off.code not in layout.accept:
         return _Decided(None, [off])
-    findings = [*two_meanings(files, layout)]
+    findings = [*([off] if off else []), *two_meanings(files, layout)]
     try:
         space = label_space(layout, _meant(layout, files), None, task)
     except DataError as error:
@@ -117,12 +119,18 @@ def _decide(layout: Layout, files: tuple[FileRecord, ...], task: Task | None) ->
 
 
 def _meant(layout: Layout, files: tuple[FileRecord, ...]) -> set[int]:
-    """The label values of masks; without those of a few that others would count up to."""
+    """The label values of masks; without those of a few that others would count up to.
+
+    And without colours of a few that have no inside anywhere.
+    """
     values = label_values_of(files)
     if layout.names or len(files) * FEW < 1:
         return values
     held = Counter(value for file in files for value in file.labels)
     usual = {value for value, count in held.items() if count > FEW * len(files)}
+    if any(value >= COLOURED for value in usual):
+        inside = {v for f in files for v in f.facts.values[f.facts.cores > 0].tolist()}
+        return usual | inside
     labels = sorted(usual - {-1, 255, 65535})
     counted = len(labels) > 1 and labels == [*range(len(labels))]
     return usual | (values & {-1, 255, 65535}) if counted else values

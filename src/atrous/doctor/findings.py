@@ -43,7 +43,7 @@ KINDS = {
     "P303": Kind("warning", "16-bit pictures that hold 8-bit values", "they look black"),
     "P304": Kind("error", "pixels that are no numbers", "the loss would be no number either"),
     "P305": Kind("warning", "constant picture", "there is nothing to see in it"),
-    "P306": Kind("error", "other bands than the rest", "a model takes one number of bands"),
+    "P306": Kind("error", "other bands or type than the rest", "a model takes one kind of pixels"),
     "M401": Kind("error", "size differs from the picture's", "labels would lie on other pixels"),
     "M402": Kind("error", "picture turned by EXIF, mask not", "labels would lie on other pixels"),
     "M403": Kind("error", "label outside the label space", "the loss has no class for it"),

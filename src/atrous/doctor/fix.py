@@ -22,6 +22,7 @@ from atrous.data.layouts import Layout, Pair
 from atrous.data.layouts.pairs import relative
 from atrous.data.survey import FileRecord, Track, packed, read_bits, read_picture
 from atrous.doctor.diagnosis import Diagnosis
+from atrous.doctor.examination import UNUSABLE
 from atrous.doctor.grouping import regrouped
 from atrous.doctor.meant import true_labels
 from atrous.doctor.mending import IGNORED, Remedy, mended, read_damaged
@@ -135,7 +136,8 @@ def _usable(layout: Layout, cure: _Cure) -> tuple[list[FileRecord], list[_Change
     """A record of every pair that is kept, its mask put right; and those left out."""
     files, changes = [], []
     for split, pair in _pairs(layout):
-        names = [relative(path, layout.root) for path in (pair.image, pair.mask)]
+        paths = [pair.image] if layout.drawings else [pair.image, pair.mask]  # or that of many
+        names = [relative(path, layout.root) for path in paths]
         wrong = set().union(*(cure.codes[name] for name in names)) & LEFT_OUT
         record = None
         if not wrong:
@@ -187,7 +189,10 @@ def _copy_of(layout: Layout, files: list[FileRecord], space: Space) -> DataSet:
 
 def _codes_by_file(diagnosis: Diagnosis) -> dict[str, set[str]]:
     codes: dict[str, set[str]] = defaultdict(set)
+    accepted = diagnosis.accepted - UNUSABLE
     for finding in diagnosis.findings:
+        if finding.code in accepted:
+            continue
         if finding.code == "M405":  # of all masks, though one is named
             for _, pair in _pairs(diagnosis.layout) if diagnosis.layout else ():
                 codes[relative(pair.mask, diagnosis.root)].add(finding.code)

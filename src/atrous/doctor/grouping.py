@@ -18,7 +18,7 @@ def regrouped(
     """The records with films, rasters and scenes in one split each; pictures that moved, to where.
 
     A group goes where most of it is. Where train or val would have none, the group that lies in
-    both is cut in two, at one place of its order.
+    both is cut in two, at one place of its order. Pictures of test stay there.
     """
     names = {relative(file.pair.image, root): k for k, file in enumerate(files)}
     told = [f for f in findings if f.code in ("D605", "D606")]
@@ -57,7 +57,8 @@ def _groups(files: list[FileRecord], linked: list[list[int]]) -> list[list[int]]
     groups: dict[int, list[int]] = defaultdict(list)
     for k in range(len(files)):
         groups[root_of(k)].append(k)
-    return [group for group in groups.values() if len(group) > 1]
+    moved = [[k for k in group if files[k].split != "test"] for group in groups.values()]
+    return [group for group in moved if len(group) > 1]
 
 
 def _prefix(file: FileRecord) -> str:

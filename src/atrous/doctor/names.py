@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from atrous.data.layouts import Layout
+from atrous.data.layouts.marks import MASK, unmarked
 from atrous.data.layouts.pairs import plain, relative
 from atrous.doctor.findings import Finding
 
@@ -22,7 +23,7 @@ def check_names(layout: Layout) -> Iterator[Finding]:
         if problem.code in ("S101", "S102"):
             path = Path(problem.where)
             where = relative(path, layout.root)
-            other = lonely.setdefault(_folded(path.stem), where)
+            other = lonely.setdefault(_folded(unmarked(path.stem, MASK).name), where)
             if other != where:
                 yield _alike(where, other)
 

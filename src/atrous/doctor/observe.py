@@ -14,19 +14,23 @@ from atrous.kernels.labels import LabelFacts
 from atrous.kernels.ramps import Ramps, count_ramps
 from atrous.types import Image, RawMask, Size
 
+FLAT = 1.0  # of 255: the contrast of a sketch above which a picture is not constant
+NOISE = 3  # levels of 8 bits that lossy formats add to one colour
+
 
 class Signs(NamedTuple):
     """What the doctor keeps of a pair.
 
-    `low` and `high` are the extremes of the picture's finite pixels, `unknown` the place of its
-    first pixel that is none. `formats` are those of picture and mask file by content. `turned`
-    says that EXIF turns the picture and not the mask. `ramps` are those of a mask in a file of
-    its own. `shapes` is what is wrong with an annotation's shapes.
+    `high` is the largest of the picture's finite pixels, `unknown` the place of its first pixel
+    that is none; `constant` says that all are alike, but for what JPEG changes. `formats` are those
+    of picture and mask file by content. `turned` says that EXIF turns the picture and not the
+    mask. `ramps` are those of a mask in a file of its own. `shapes` is what is wrong with an
+    annotation's shapes.
     """
 
     sketch: Sketch
-    low: float
     high: float
+    constant: bool
     unknown: tuple[int, int] | None
     formats: tuple[str, str]
     turned: bool
@@ -43,13 +47,14 @@ class Observer:
 
     def __call__(self, image: Image, raw: RawMask, facts: LabelFacts, pair: Pair) -> Signs:
         """The signs of one pair, whose picture and mask are of one size."""
-        low, high, unknown = _extremes(image)
+        high, unknown = _largest(image)
+        sketched = sketch(image)
         kind = content_format(pair.image)
         turned = 1 if kind == "TIFF" or self.drawings else orientation_of(pair.image)
         return Signs(
-            sketch=sketch(image),
-            low=low,
+            sketch=sketched,
             high=high,
+            constant=sketched.contrast < FLAT and _is_constant(image),
             unknown=unknown,
             formats=(kind, self._mask_format(pair)),
             turned=turned > 1 and not self.planes and mask_is_turned(image, raw, turned),
@@ -69,13 +74,21 @@ class Observer:
         return tuple(f for f in found if not (self.planes and f.code == "A701"))  # they may overlap
 
 
-def _extremes(image: Image) -> tuple[float, float, tuple[int, int] | None]:
+def _largest(image: Image) -> tuple[float, tuple[int, int] | None]:
+    """The largest number among the pixels, and the place of the first that is no number."""
     if image.dtype.kind != "f":
-        return float(image.min()), float(image.max()), None
+        return float(image.max()), None
     finite = np.isfinite(image).all(axis=2)
-    unknown = None
-    if not finite.all():
-        row, column = np.argwhere(~finite)[0]
-        unknown = int(row), int(column)
     known = image[finite]
-    return (float(known.min()), float(known.max()), unknown) if known.size else (0, 0, unknown)
+    high = float(known.max()) if known.size else 0.0
+    if finite.all():
+        return high, None
+    row, column = np.argwhere(~finite)[0]
+    return high, (int(row), int(column))
+
+
+def _is_constant(image: Image) -> bool:
+    """Whether each band has one value, or values as near as JPEG leaves them."""
+    bands = image.reshape(-1, image.shape[2]).astype(np.float64)
+    spread = np.nan_to_num(bands.max(0) - bands.min(0))
+    return bool((spread <= (NOISE if image.dtype == np.uint8 else 0)).all())

@@ -34,8 +34,8 @@ def _check_picture(file: FileRecord, root: Path) -> Iterator[Finding]:
         found = "holds pixels that are NaN or infinite"
         fix = "Replace them by a number, and give their mask pixels the ignored label."
         yield Finding("P304", where, found, fix, pixel=signs.unknown)
-    if signs.low == signs.high:
-        found = f"has the value {signs.low:g} in every pixel"
+    if signs.constant:
+        found = "is of one colour"
         yield Finding("P305", where, found, "Leave the pair out, or get the picture again.")
     elif file.header.dtype == "uint16" and signs.high <= 255:
         found = f"has 16 bits, but no value above {signs.high:g}"
@@ -51,7 +51,8 @@ def _check_picture(file: FileRecord, root: Path) -> Iterator[Finding]:
 def _mixed(files: Sequence[FileRecord], root: Path) -> Iterator[Finding]:
     """Pictures of another type, or of other bands, than most."""
     types = [file.header.dtype for file in files]
-    yield from _fewer("P301", files, types, root, "Save all pictures with one type of pixels.")
+    code = "P306" if "float32" in types else "P301"
+    yield from _fewer(code, files, types, root, "Save all pictures with one type of pixels.")
     bands = [file.header.bands for file in files]
     if {*bands} <= {1, BANDS}:
         kinds = ["in colour" if count == BANDS else "grey" for count in bands]

@@ -30,8 +30,9 @@ def check_masks(data: DataSet) -> Iterator[Finding]:
     if data.planes:
         return
     yield from _coloured(data)
-    for file in data.files:
-        yield from _contents(file, data.classes, relative(file.pair.mask, data.root))
+    for file in data.files:  # an annotation file may be that of many pictures
+        path = file.pair.image if data.drawings else file.pair.mask
+        yield from _contents(file, data.classes, relative(path, data.root))
 
 
 def _coloured(data: DataSet) -> Iterator[Finding]:
@@ -117,13 +118,12 @@ def _solid(file: FileRecord, value: int, share: float = SOLID) -> bool:
     return bool(file.facts.cores[at] > share * file.facts.counts.sum())
 
 
-def one_off(
-    files: Sequence[FileRecord], names: tuple[str, ...] | None, root: Path
-) -> Finding | None:
+def one_off(files: Sequence[FileRecord], layout: Layout) -> Finding | None:
     """Labels 1 to K for K declared classes: each is one too large; 0 is nowhere, or rims."""
+    names = layout.names
     values = {value for file in files for value in file.labels} - {255, 65535, -1}
     count = len(names) if names else 0
-    if not names or values - {0} != {*range(1, count + 1)}:
+    if not names or layout.remap or values - {0} != {*range(1, count + 1)}:
         return None
     if any(0 in file.labels and _solid(file, 0, SOLID_GROUND) for file in files):
         return None
@@ -131,7 +131,7 @@ def one_off(
     lines = ", ".join(f"{k + 1} = {k}" for k in range(min(count, 3))) + ", ..." * (count > 3)
     return Finding(
         "M405",
-        relative(file.pair.mask, root),
+        relative(file.pair.mask, layout.root),
         f"holds label {count}, and 0 has no area anywhere: labels run from 1 to {count}, "
         f"but {count} classes are 0 to {count - 1}",
         f'Write [remap] in dataset.toml: 0 = "ignore", {lines}.',

@@ -29,7 +29,7 @@ NEAR = 0.95
 # copies 2.0 at most, 1.65 of 95 in 100; rock slices side by side 2.05, frames of a film 1/12 s
 # apart 1.9 or more. A car that came or went stands out in a few cells: copies differ by 10 of 255
 # in no cell but for 5 in 100 (where white was cut off), films by 8 or more.
-_RESIDUE, _LARGEST = 1.7, 10.0
+_RESIDUE, _LARGEST = 1.85, 10.0
 _RELATIVE = 0.15  # of the contrast, that pictures of low contrast are held to as well
 MIN_CONTRAST = 2.0  # of 255; below it noise and rounding decide what a sketch looks like
 _BLOCK = 4096  # pictures at a time, for memory

@@ -12,6 +12,7 @@ from atrous.recipe import Recipe, make_recipe
 from atrous.runs import RunFolder
 
 if TYPE_CHECKING:
+    from atrous.data.survey import Track
     from atrous.train.events import Event, Finished
 
 
@@ -56,8 +57,12 @@ def train_events(
     sets: Iterable[str] = (),
     resume: bool = False,
     workers: int = 0,
+    track: "Track | None" = None,
 ) -> "Generator[Event]":
-    """What `train` does, as a stream of events; see `atrous.train.events`."""
+    """What `train` does, as a stream of events; see `atrous.train.events`.
+
+    `track` shows how far the data set has been looked at.
+    """
     from atrous.doctor import examine
     from atrous.train.events import Note
     from atrous.train.loop import training
@@ -69,7 +74,7 @@ def train_events(
         if not resume:
             refuse_taken(run)
         recipe = run_recipe(run, config=config, flags=flags, sets=sets, resume=resume)
-        diagnosis = examine(Path(data), task=recipe.task, layout=recipe.layout)
+        diagnosis = examine(Path(data), task=recipe.task, layout=recipe.layout, track=track)
         dataset = diagnosis.require_sound()
         yield from (Note(note) for note in (*dataset.notes, *diagnosis.summary))
         yield from training(run, recipe, dataset, resume=resume, workers=workers)

@@ -13,6 +13,7 @@ from atrous.data.images.formats import Format as Format
 from atrous.data.images.formats import is_image as is_image
 from atrous.data.images.pictures import Header as Header
 from atrous.data.images.pictures import orientation as orientation
+from atrous.data.images.pictures import raw_mode as raw_mode
 from atrous.data.images.pictures import turn as turn
 from atrous.data.images.pictures import turn_array as turn_array
 from atrous.data.images.reading import Source as Source

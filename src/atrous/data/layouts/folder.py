@@ -79,7 +79,7 @@ def _joined(kind: str, images: dict[str, Path], masks: dict[str, Path]) -> Found
 def _by_split(root: Path) -> Found | None:
     """`train/`, `val/` and so on, with two folders or with both kinds of files in each."""
     parts = split_folders(root)
-    inside = {split: _inside(part) for split, part in parts.items()}
+    inside = {s: _of_test(p) if s == "test" else _inside(p) for s, p in parts.items()}
     if not any(inside.values()):
         return None
     lonely = "test" in parts and inside["test"] is None
@@ -92,6 +92,14 @@ def _by_split(root: Path) -> Found | None:
 def _inside(part: Path) -> Pool | None:
     pair = _pair(part)
     return folder_pool(*pair[:2]) if pair else mixed_pool(part)
+
+
+def _of_test(part: Path) -> Pool | None:
+    """As `_inside`; None where the folder of the masks is empty: who sets a test keeps them."""
+    try:
+        return _inside(part)
+    except DataError:
+        return None
 
 
 def _by_name(root: Path) -> Found | None:

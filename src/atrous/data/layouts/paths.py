@@ -26,6 +26,14 @@ def tails(text: str) -> list[str]:
     return ["/".join(parts[at:]) for at in range(len(parts))]
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is such a file or folder; a name that no system can hold is not there."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name too long, or with a zero in it
+        return False
+
+
 def is_absolute(text: str) -> bool:
     """Whether a path is whole on the system it was written on, Windows or another.
 

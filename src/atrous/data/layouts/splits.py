@@ -17,7 +17,7 @@ from atrous.data.layouts.pairs import (
     shown,
     split_name,
 )
-from atrous.data.layouts.paths import is_absolute, tails
+from atrous.data.layouts.paths import is_absolute, is_there, tails
 from atrous.data.masks import is_mask
 from atrous.errors import DataError
 
@@ -190,7 +190,8 @@ def _two_paths(line: str, known: _Names) -> Pair | None:
 def _existing(text: str, root: Path) -> Path | None:
     ends = tails(text) if is_absolute(text) else [text.replace("\\", "/")]
     paths = (root / end for end in ends)
-    return next((path for path in paths if path.is_file() and is_mask(path)), None)
+    there = (path for path in paths if is_there(path) and path.is_file())
+    return next((path for path in there if is_mask(path)), None)
 
 
 def _listed_twice(where: str, name: str) -> DataError:

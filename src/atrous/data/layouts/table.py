@@ -24,7 +24,7 @@ from atrous.data.layouts.pairs import (
     shown,
     split_name,
 )
-from atrous.data.layouts.paths import is_absolute, tails
+from atrous.data.layouts.paths import is_absolute, is_there, tails
 from atrous.data.masks import is_mask
 from atrous.errors import DataError
 
@@ -197,7 +197,8 @@ class _Finder:
             return None
         ends = tails(text) if is_absolute(text) else [text.replace("\\", "/")]
         paths = (place / end for end in ends for place in self.places)
-        return next((path for path in paths if path.is_file() and self.wanted(path)), None)
+        there = (path for path in paths if is_there(path) and path.is_file())
+        return next((path for path in there if self.wanted(path)), None)
 
 
 def _places(root: Path, words: Sequence[str]) -> list[Path]:

@@ -9,6 +9,7 @@ from typing import Any, NoReturn, get_args
 
 from atrous.classes import COLOURED, IGNORE, from_hex, label_of_text
 from atrous.data.layouts.pairs import SPLITS
+from atrous.data.layouts.paths import is_there
 from atrous.errors import DataError
 from atrous.types import Colour, LayoutName, Task
 
@@ -182,7 +183,7 @@ def _list(root: Path, path: Path, split: str, value: Any) -> Path:
     if not isinstance(value, str):
         allowed = "a split is a list file, and val may be a share such as 0.2"
         _refuse(path, f"[splits] {split} = {_brief(value)}", allowed, "Correct it.")
-    if not (root / value).is_file():
+    if not is_there(root / value) or not (root / value).is_file():
         allowed = "list files are given relative to the data set's folder"
         _refuse(path, f"[splits] {split} = {value!r} is not there", allowed, "Correct the path.")
     return root / value

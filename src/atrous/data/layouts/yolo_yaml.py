@@ -10,7 +10,7 @@ import yaml
 from atrous.data.layouts.annotations import brief, not_understood, whole_number, words
 from atrous.data.layouts.json_parts import head, read_text
 from atrous.data.layouts.pairs import split_name
-from atrous.data.layouts.paths import tails
+from atrous.data.layouts.paths import is_there, tails
 from atrous.errors import DataError
 
 _USUAL = ("data.yaml", "data.yml", "dataset.yaml")  # of several files, the first of these
@@ -57,7 +57,7 @@ def place(root: Path, text: str, *bases: Path) -> Path | None:
     """
     inside = [root / tail for tail in tails(text)]
     whole = [Path(os.path.normpath(base / text)) for base in bases]
-    return next((path for path in (*inside, *whole) if _exists(path)), None)
+    return next((path for path in (*inside, *whole) if is_there(path)), None)
 
 
 def _described(root: Path, path: Path, content: dict[Any, Any], splits: dict[str, Any]) -> DataYaml:
@@ -108,13 +108,6 @@ def _names(path: Path, content: dict[Any, Any]) -> tuple[str, ...]:
     if count and count != len(names):
         _refuse(path, f"has {len(names)} names for nc = {count}", "Make them agree.")
     return tuple(words(name) or str(number) for number, name in enumerate(names))
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):  # a name too long, or with a zero in it
-        return False
 
 
 def _refuse(path: Path, found: str, fix: str) -> NoReturn:

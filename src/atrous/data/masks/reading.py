@@ -8,6 +8,7 @@ where it has three. Colours, and pixels that are not there, are labels beyond al
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from jaxtyping import Int32, Shaped, UInt8
@@ -19,10 +20,12 @@ from atrous.data.images import (
     is_image,
     open_picture,
     orientation,
+    raw_mode,
     read_image,
     read_tiff,
     turn,
 )
+from atrous.data.images.refusals import check_pixels
 from atrous.data.masks.lossy import lossy_form
 from atrous.errors import ImageError, MaskError
 from atrous.types import RawMask
@@ -107,12 +110,15 @@ def _as_mask_error() -> Iterator[None]:
 
 
 def _read_picture(picture: pil.Image, path: Path) -> RawMask:
-    raw_mode, to = _raw_mode(picture), orientation(picture)
+    packing, to = raw_mode(picture), orientation(picture)
     if picture.mode in ("1", "L", "I") or picture.mode.startswith("I;16"):
-        return _numbers(np.array(turn(picture, to)), _STRETCH.get(raw_mode, 1))
+        largest = _largest(picture)  # to be asked before decoding
+        return _numbers(
+            _unstretched(np.array(turn(picture, to)), largest), _STRETCH.get(packing, 1)
+        )
     if picture.mode == "P":
         return _read_palette(picture, to)
-    if ";16" in raw_mode:  # Pillow keeps 8 of 16 bits of colours
+    if ";16" in packing:  # Pillow keeps 8 of 16 bits of colours
         bands = read_image(path)
         if picture.mode in ("LA", "RGBA"):
             alpha = np.array(turn(picture.getchannel("A"), to))
@@ -125,10 +131,6 @@ def _read_picture(picture: pil.Image, path: Path) -> RawMask:
 
 def _read_palette(picture: pil.Image, to: int) -> RawMask:
     indices = turn(picture, to)
-    if "transparency" in picture.info:
-        bands = np.array(indices.convert("RGBA"))
-        if bands[..., 3].min() < 255:
-            return _with_alpha(_colour_labels(bands), bands[..., 3])
     if picture.format == "GIF":
         indices = _grey_levels(indices)
     return np.array(indices)
@@ -162,7 +164,28 @@ def _labels_of(bands: Bands, path: Path) -> RawMask:
         plain = _numbers(bands[..., 0])
     else:
         plain = _colour_labels(_eight_bits(bands[..., :3], path))
-    return plain if count in (1, 3) else _with_alpha(plain, bands[..., -1])
+    if count in (1, 3):
+        return plain
+    alpha = bands[..., -1]
+    if count == 2:  # numbers say what they are; the mask is not in the alpha
+        varies = (alpha != alpha.flat[0]).any()
+        return np.where(alpha == 0, np.int32(TRANSPARENT), plain) if varies else plain
+    return _with_alpha(plain, alpha)
+
+
+def _largest(picture: pil.Image) -> int:
+    """The largest number that a PGM says it holds; Pillow stretches to 255 or 65535. Else 0."""
+    tiles = getattr(picture, "tile", []) if picture.format == "PPM" else []
+    arguments = tiles[0][3] if tiles else ()
+    return int(arguments[1]) if isinstance(arguments, tuple) and len(arguments) > 1 else 0
+
+
+def _unstretched(array: np.ndarray, largest: int) -> np.ndarray:
+    """The stored numbers of a PGM."""
+    if largest in (0, 255, 65535) or array.dtype == bool:
+        return array
+    full = 255 if array.dtype == np.uint8 else 65535
+    return np.rint(array.astype(np.float64) * largest / full).astype(array.dtype)
 
 
 def _numbers(array: Shaped[np.ndarray, "H W"], stretch: int = 1) -> RawMask:
@@ -217,16 +240,15 @@ def _with_alpha(labels: RawMask, alpha: Shaped[np.ndarray, "H W"]) -> RawMask:
     return np.where(hidden, np.int32(TRANSPARENT), labels)
 
 
-def _raw_mode(picture: pil.Image) -> str:
-    """How pixels are packed in the file, such as `"L;4"`; to be asked before decoding."""
-    tiles = getattr(picture, "tile", [])
-    arguments = tiles[0][3] if tiles else ""
-    return str(arguments[0] if isinstance(arguments, tuple) else arguments)
+# NumPy parses an array's header as a Python literal, and CPython 3.11 raises SystemError where two
+# threads do that at once.
+_ONE_HEADER = Lock()
 
 
 def _read_array(path: Path) -> RawMask:
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        with _ONE_HEADER:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # np.load raises ValueError, OSError, EOFError, SyntaxError...
         detail = " ".join(str(error).split()) or type(error).__name__
         found = f"cannot be read as an array ({detail})"
@@ -241,6 +263,11 @@ def _read_array(path: Path) -> RawMask:
     if array.dtype.kind not in "iub":
         fix = "Save it as an integer array: np.save(path, mask.astype(np.uint8))."
         raise _not_indices(path, f"holds {array.dtype}", fix, "M415")
+    height, width = array.shape
+    check_pixels(path, width, height)
+    if array.dtype == np.uint64 and array.max() > np.iinfo(np.int64).max:
+        found = f"holds {array.max()}"
+        raise _not_indices(path, found, "Number the classes from 0.", "M403")
     return np.array(_numbers(array))
 
 

@@ -54,7 +54,8 @@ def draw_bits(
     """The multilabel mask of a drawing: bit k where shapes of class k are.
 
     Where shapes are of no class, nothing is known of any (`ignore_index`), whatever else is
-    there. The background has no bit: its shapes (`GROUND`) take away what is under them.
+    there. The background has no bit: its shapes (`GROUND`) take away what is under them. Where
+    nothing is drawn nothing is there; or, if the drawing's background is below 0, nothing is known.
 
     Example:
         >>> one, both = np.array([[True, False]]), np.array([[True, True]])
@@ -63,7 +64,9 @@ def draw_bits(
         array([[3, 2, 4, 0]], dtype=uint8)
     """
     mask, void = np.zeros(size, dtype), np.zeros(size, bool)
+    bare = np.full(size, drawing.background < 0)
     for label, (window, pixels) in _painted(drawing.shapes, size):
+        bare[window] &= ~pixels
         if 0 <= label < num_classes:
             mask[window] |= pixels * dtype(1 << label)
         elif label == GROUND:
@@ -71,7 +74,7 @@ def draw_bits(
             void[window] &= ~pixels
         else:
             void[window] |= pixels
-    mask[void] = ignore_index
+    mask[void | bare] = ignore_index
     return mask
 
 
