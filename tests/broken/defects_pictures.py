@@ -65,8 +65,8 @@ def picture_with_a_value_that_is_none(root: Path, rng: np.random.Generator) -> P
 
 
 def constant_picture(root: Path, rng: np.random.Generator) -> Planted:
-    """One picture was taken with the lid on."""
-    clean = plan_clean(root, rng, draw_form(rng, encodings=FILES))
+    """One picture was taken with the lid on; those of 16 bits would show noise."""
+    clean = plan_clean(root, rng, draw_form(rng, encodings=FILES, depths=(8,)))
     at = int(rng.integers(len(clean.items)))
     items = list(clean.items)
     items[at] = items[at]._replace(pixels=np.full_like(items[at].pixels, rng.integers(0, 256)))

@@ -81,7 +81,7 @@ def examine(
         sound = _without_errors(whole, decided.findings, found)
         data, more = _assembled(found, sound, decided.space)
         findings += more
-    findings += [finding for file in seen.files for finding in file.signs.shapes]
+    findings += [finding for file in seen.files for finding in file.signs.told]
     if found.unlabelled:
         findings.append(_unlabelled(found))
     if data:

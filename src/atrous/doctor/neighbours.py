@@ -85,8 +85,17 @@ def _likeness(
     thumbs: UInt8[np.ndarray, "N 16 16"], pairs: Int64[np.ndarray, "M 2"]
 ) -> Float32[np.ndarray, " M"]:
     """The best correlation over all moves by half cells; or of two halves, from 0.85 on."""
-    if len(pairs) == 0:
-        return np.empty(0, np.float32)
+    parts = [
+        _likeness_of_few(thumbs, pairs[first : first + _BLOCK])
+        for first in range(0, len(pairs), _BLOCK)
+    ]
+    return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+
+def _likeness_of_few(
+    thumbs: UInt8[np.ndarray, "N 16 16"], pairs: Int64[np.ndarray, "M 2"]
+) -> Float32[np.ndarray, " M"]:
+    """`_likeness` of so few pairs that all moves of their pictures may be held in memory."""
     used, numbers = np.unique(pairs, return_inverse=True)
     places, thumbs = numbers.reshape(pairs.shape), thumbs[used]
     soft = moved_details(thumbs, _CUT)

@@ -1,11 +1,13 @@
 """What is kept of a pair while its pixels are in memory: little, for there may be 100 000."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from atrous.data.images import content_format, orientation_of
+from atrous.data.images import SUFFIXES, content_format, orientation_of
 from atrous.data.layouts import Layout, Pair
+from atrous.data.layouts.pairs import relative
 from atrous.doctor.alignment import mask_is_turned
 from atrous.doctor.drawn import wrong_shapes
 from atrous.doctor.findings import Finding
@@ -22,20 +24,18 @@ class Signs(NamedTuple):
     """What the doctor keeps of a pair.
 
     `high` is the largest of the picture's finite pixels, `unknown` the place of its first pixel
-    that is none; `constant` says that all are alike, but for what JPEG changes. `formats` are those
-    of picture and mask file by content. `turned` says that EXIF turns the picture and not the
-    mask. `ramps` are those of a mask in a file of its own. `shapes` is what is wrong with an
-    annotation's shapes.
+    that is none; `constant` says that all are alike, but for what JPEG changes. `turned` says that
+    EXIF turns the picture and not the mask. `ramps` are those of a mask in a file of its own.
+    `told` is what was found on the way: wrong suffixes, what is wrong with an annotation's shapes.
     """
 
     sketch: Sketch
     high: float
     constant: bool
     unknown: tuple[int, int] | None
-    formats: tuple[str, str]
     turned: bool
     ramps: Ramps | None
-    shapes: tuple[Finding, ...]
+    told: tuple[Finding, ...]
 
 
 class Observer:
@@ -56,16 +56,20 @@ class Observer:
             high=high,
             constant=sketched.contrast < FLAT and _is_constant(image),
             unknown=unknown,
-            formats=(kind, self._mask_format(pair)),
             turned=turned > 1 and not self.planes and mask_is_turned(image, raw, turned),
             ramps=None if self.planes or self.drawings else count_ramps(raw),
-            shapes=self._shapes(pair, image.shape[:2]),
+            told=(*self._misnamed(pair), *self._shapes(pair, image.shape[:2])),
         )
 
-    def _mask_format(self, pair: Pair) -> str:
-        if self.drawings or self.planes or pair.mask.suffix.lower() == ".npy":
-            return ""
-        return content_format(pair.mask)
+    def _misnamed(self, pair: Pair) -> Iterator[Finding]:
+        """Files that are of another format than their suffix says."""
+        own = not (self.drawings or self.planes or pair.mask.suffix.lower() == ".npy")
+        for path in (pair.image, pair.mask) if own else (pair.image,):
+            kind = content_format(path)
+            if kind and SUFFIXES.get(path.suffix.lower(), kind) != kind:
+                ending = next(suffix for suffix, of in SUFFIXES.items() if of == kind)
+                fix = f"Rename it to {path.with_suffix(ending).name}."
+                yield Finding("F206", relative(path, self.root), f"is a {kind} file", fix)
 
     def _shapes(self, pair: Pair, size: Size) -> tuple[Finding, ...]:
         if self.drawings is None:

@@ -1,4 +1,4 @@
-"""Checks of pictures: their types, bands and numbers; what files are called."""
+"""Checks of pictures: their types, bands and numbers."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,15 +10,6 @@ from atrous.data.survey import FileRecord
 from atrous.doctor.findings import Finding
 
 SHOWN = 8  # values of a kind in a sentence
-_SUFFIXES = {
-    "PNG": {".png"},
-    "JPEG": {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"},
-    "TIFF": {".tif", ".tiff"},
-    "BMP": {".bmp"},
-    "WebP": {".webp"},
-    "GIF": {".gif"},
-    "PNM": {".ppm", ".pgm", ".pbm", ".pnm"},
-}
 
 
 def check_pictures(files: Sequence[FileRecord], root: Path) -> Iterator[Finding]:
@@ -40,12 +31,6 @@ def _check_picture(file: FileRecord, root: Path) -> Iterator[Finding]:
     elif file.header.dtype == "uint16" and signs.high <= 255:
         found = f"has 16 bits, but no value above {signs.high:g}"
         yield Finding("P303", where, found, "Save it with 8 bits, or scale it to 0-65535.")
-    paths = (file.pair.image, file.pair.mask)
-    for path, kind in zip(paths, signs.formats, strict=True):
-        suffix = path.suffix.lower()
-        if suffix not in _SUFFIXES.get(kind, {suffix}):
-            fix = f"Rename it to {path.with_suffix(min(_SUFFIXES[kind])).name}."
-            yield Finding("F206", relative(path, root), f"is a {kind} file", fix)
 
 
 def _mixed(files: Sequence[FileRecord], root: Path) -> Iterator[Finding]:

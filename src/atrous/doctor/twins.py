@@ -30,6 +30,7 @@ NEAR = 0.95
 # apart 1.9 or more. A car that came or went stands out in a few cells: copies differ by 10 of 255
 # in no cell but for 5 in 100 (where white was cut off), films by 8 or more.
 _RESIDUE, _LARGEST = 1.85, 10.0
+_CUT_OFF = 0.27  # of the contrast: what white that was cut off leaves in a cell
 _RELATIVE = 0.15  # of the contrast, that pictures of low contrast are held to as well
 MIN_CONTRAST = 2.0  # of 255; below it noise and rounding decide what a sketch looks like
 _BLOCK = 4096  # pictures at a time, for memory
@@ -170,7 +171,9 @@ def _same_picture(
         lower = np.minimum(contrast[first[part]], contrast[second[part]])
         typical = np.minimum(there[0], back[0]) * lower
         largest = np.minimum(there[1], back[1]) * lower
-        same[part] = (typical <= np.minimum(_RESIDUE, _RELATIVE * lower)) & (largest <= _LARGEST)
+        same[part] = (typical <= np.minimum(_RESIDUE, _RELATIVE * lower)) & (
+            largest <= np.maximum(_LARGEST, _CUT_OFF * lower)
+        )
     return same
 
 
