@@ -17,6 +17,7 @@ from atrous.kernels.ramps import Ramps, count_ramps
 from atrous.types import Image, RawMask, Size
 
 FLAT = 1.0  # of 255: the contrast of a sketch above which a picture is not constant
+NO_RAMPS = Ramps(steps=0, ramps=0, lines=0, mixed=0, first=-1, middle=-1, pixels=0)
 NOISE = 3  # levels of 8 bits that lossy formats add to one colour
 
 
@@ -57,7 +58,7 @@ class Observer:
             constant=sketched.contrast < FLAT and _is_constant(image),
             unknown=unknown,
             turned=turned > 1 and not self.planes and mask_is_turned(image, raw, turned),
-            ramps=None if self.planes or self.drawings else count_ramps(raw),
+            ramps=None if self.planes or self.drawings else _ramps(raw),
             told=(*self._misnamed(pair), *self._shapes(pair, image.shape[:2])),
         )
 
@@ -76,6 +77,12 @@ class Observer:
             return ()
         found = wrong_shapes(self.drawings(pair), size, pair, self.root)
         return tuple(f for f in found if not (self.planes and f.code == "A701"))  # they may overlap
+
+
+def _ramps(raw: RawMask) -> Ramps:
+    """The ramps of a mask; all masks without any share one."""
+    ramps = count_ramps(raw)
+    return ramps if ramps.ramps or ramps.mixed else NO_RAMPS
 
 
 def _largest(image: Image) -> tuple[float, tuple[int, int] | None]:

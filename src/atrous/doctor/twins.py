@@ -1,5 +1,6 @@
 """Pictures that a data set holds twice: the same bytes, the same picture in other bytes."""
 
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from typing import Literal, NamedTuple
 
@@ -34,7 +35,7 @@ _CUT_OFF = 0.27  # of the contrast: what white that was cut off leaves in a cell
 _RELATIVE = 0.15  # of the contrast, that pictures of low contrast are held to as well
 MIN_CONTRAST = 2.0  # of 255; below it noise and rounding decide what a sketch looks like
 _BLOCK = 4096  # pictures at a time, for memory
-_SCALE = 16384  # of coefficients as int16
+_SCALE = 127  # of coefficients as int8: cosines are right to 0.007
 _HOW = (
     "",
     "transposed",
@@ -101,10 +102,12 @@ def _numbered(splits: Sequence[Hashable]) -> Int64[np.ndarray, " N"]:
 
 def _exact(digests: Sequence[Hashable], groups: Int64[np.ndarray, " N"]) -> list[Twin]:
     """Each file with the first of its bytes in its own group and in any other."""
+    counts = Counter(digest for digest in digests if digest)
+    repeated = {digest for digest, count in counts.items() if count > 1}
     seen: dict[Hashable, dict[int, int]] = {}
     twins = []
     for second, (digest, group) in enumerate(zip(digests, groups.tolist(), strict=True)):
-        if not digest:
+        if digest not in repeated:
             continue
         firsts = seen.setdefault(digest, {})
         if group in firsts:
@@ -121,12 +124,13 @@ def _near(sketches: list[Sketch], groups: Int64[np.ndarray, " N"]) -> list[tuple
     if len(sketches) < 2:
         return []
     thumbs = cells(sketches)
-    vectors = np.empty((len(thumbs), CELLS**2), np.int16)
+    vectors = np.empty((len(thumbs), CELLS**2), np.int8)
     codes = np.empty((len(thumbs), VARIANTS), np.uint64)
     for first in range(0, len(thumbs), _BLOCK):
         part = coefficients(thumbs[first : first + _BLOCK])
         codes[first : first + _BLOCK] = hashes(part)
         vectors[first : first + _BLOCK] = np.rint(part * _SCALE).reshape(len(part), -1)
+    del thumbs  # of 100 000 pictures 26 MB; made again below
     places, signs = _turns()
     partner, turned, _ = earlier_twins(
         codes, vectors, places=places, signs=signs, groups=groups, floor=NEAR * _SCALE**2
@@ -134,7 +138,7 @@ def _near(sketches: list[Sketch], groups: Int64[np.ndarray, " N"]) -> list[tuple
     second, other = np.nonzero(partner >= 0)
     first, number = partner[second, other], turned[second, other]
     contrast = np.array([sketch.contrast for sketch in sketches])
-    same = _same_picture(thumbs, contrast, first, second, number)
+    same = _same_picture(cells(sketches), contrast, first, second, number)
     return list(
         zip(first[same].tolist(), second[same].tolist(), number[same].tolist(), strict=True)
     )

@@ -12,7 +12,7 @@ _LOOKED_AT = 256  # pairs a picture that are compared by more than their hash
 
 def earlier_twins(
     hashes: UInt64[np.ndarray, "N V"],
-    vectors: Int16[np.ndarray, "N M"],
+    vectors: Int8[np.ndarray, "N M"] | Int16[np.ndarray, "N M"],
     *,
     places: Int64[np.ndarray, "V M"],
     signs: Int16[np.ndarray, "V M"],
@@ -45,7 +45,7 @@ def earlier_twins(
 
 def earlier_twins_reference(
     hashes: UInt64[np.ndarray, "N V"],
-    vectors: Int16[np.ndarray, "N M"],
+    vectors: Int8[np.ndarray, "N M"] | Int16[np.ndarray, "N M"],
     *,
     places: Int64[np.ndarray, "V M"],
     signs: Int16[np.ndarray, "V M"],
