@@ -1,5 +1,6 @@
 """Decoding survives every file: hostile ones, and decoders that die, hang or eat memory."""
 
+import io
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image as pil
 
 from atrous.data.images import children, open_picture, read_header, read_image
 from atrous.errors import ImageError
@@ -418,3 +420,17 @@ def test_a_decoder_ends_with_a_process_that_is_killed(good: Path, tmp_path: Path
         assert all(map(runs, pids))
         parent.kill()
     assert none_runs(pids)
+
+
+def test_a_jpeg_of_endless_scans_is_refused_at_once(tmp_path: Path):
+    content = io.BytesIO()
+    pil.new("RGB", (64, 64), (90, 20, 200)).save(content, "JPEG", progressive=True)
+    whole = content.getvalue()
+    last = whole.rindex(b"\xff\xda")
+    path = tmp_path / "a.jpg"
+    path.write_bytes(whole)
+    assert read_image(path).shape == (64, 64, 3)
+    path.write_bytes(whole[:-2] + whole[last:-2] * 200 + whole[-2:])
+    with pytest.raises(ImageError, match="scans") as error:
+        read_image(path)
+    assert error.value.code == "F204"

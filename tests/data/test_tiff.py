@@ -144,6 +144,13 @@ def test_white_may_be_low(tmp_path: Path):
     assert np.array_equal(read_tiff(path), image)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_stored_numbers_are_those_of_the_file_also_where_white_is_low(tmp_path: Path, dtype: type):
+    labels = np.array([[0, 1, 2]], dtype)
+    tifffile.imwrite(tmp_path / "a.tif", labels, photometric="miniswhite")
+    assert read_tiff(tmp_path / "a.tif")[..., 0].tolist() == [[0, 1, 2]]
+
+
 def test_of_several_pages_the_first_is_read(tmp_path: Path):
     path = tmp_path / "a.tif"
     with tifffile.TiffWriter(path) as writer:

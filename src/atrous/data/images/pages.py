@@ -70,10 +70,13 @@ def stored(page: Page, where: object) -> np.ndarray:
     The colour spaces of print and video become RGB.
     """
     if isinstance(page, pil.Image):
-        stretched = _STRETCHED.get(pictures.raw_mode(page)[:3], 1)
+        packing = pictures.raw_mode(page)
+        stretched = _STRETCHED.get(packing[:3], 1)
         to = pictures.orientation(page)
         page = page.convert("RGB") if page.mode in ("CMYK", "YCbCr", "LAB") else page
         array = np.array(pictures.turn(page, to))
+        if packing.startswith("L;") and packing.endswith("I"):  # white is 0: Pillow turns it round
+            array = np.uint8(255) - array
         if array.dtype == bool or stretched > 1:
             array = array.astype(np.uint8) // np.uint8(stretched)
         return _native(array[..., None] if array.ndim == 2 else array)

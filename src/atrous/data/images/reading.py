@@ -16,7 +16,7 @@ from atrous.data.images.children import Answer, ask
 from atrous.data.images.fitting import checked_array
 from atrous.data.images.formats import PREFIX, Format, format_of
 from atrous.data.images.pictures import Header
-from atrous.data.images.refusals import any_error_is_ours, known_format, not_whole
+from atrous.data.images.refusals import any_error_is_ours, check_scans, known_format, not_whole
 from atrous.types import Image, Size
 
 
@@ -153,6 +153,9 @@ def _begun(path: Path) -> Iterator[tuple[Format, IO[bytes]]]:
 
 
 def _picture(kind: Format, file: IO[bytes], path: Path) -> pil.Image:
+    if kind == "JPEG":
+        check_scans(file.read(), path)
+        file.seek(0)
     picture = pictures.opener(kind)(file, str(path))
     pictures.check_size(picture, os.fstat(file.fileno()).st_size, path)
     return picture

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from atrous.data.images.formats import FORMATS, Format, format_of, is_converted
 from atrous.errors import AtrousError, ImageError
 
+MOST_SCANS = 100  # of a JPEG
 PIXEL_LIMIT = 500_000_000  # decoding RGB then takes 4 GB; larger files are bombs, or rasters
 
 
@@ -66,6 +67,19 @@ def check_pixels(
         f"claims {width} x {height} pixels{of_bands} ({width * height / 1e6:,.0f} million)",
         f"at most {limit / 1e6:g} million of three bands are decoded",
     )
+
+
+def check_scans(content: bytes, where: object) -> None:
+    """Refuse a JPEG that is painted over and over: each scan takes as long as a picture."""
+    scans = content.count(b"\xff\xda")  # inside a scan 0 follows 255, or a sign of restart
+    if scans > MOST_SCANS:
+        raise ImageError(
+            where,
+            found=f"has {scans:,} scans",
+            allowed=f"at most {MOST_SCANS} are decoded; programs write a dozen",
+            fix="Save it again, not progressive.",
+            code="F204",
+        )
 
 
 def too_many(where: object, found: str, allowed: str) -> ImageError:

@@ -204,6 +204,7 @@ class _Walk:
             self.at = 3
 
     def parts(self) -> Iterator[Part]:
+        """The parts of the file in its order, whether it is a list or a table."""
         match self._sign():
             case "[":
                 yield from self._list("")
