@@ -87,6 +87,22 @@ def bonnet_of_255(root: Path, rng: np.random.Generator) -> Planted:
     return Planted(root, "M404")
 
 
+def padding_of_255(root: Path, rng: np.random.Generator) -> Planted:
+    """Three masks of 0 and 1 show nothing, and are padded at the right with what is ignored."""
+    clean = plan_clean(root, rng, draw_form(rng, encodings=("0/1",)))
+    empty = [item.name for item in clean.items[2:5]]
+
+    def padded(item: Item) -> UInt8[np.ndarray, "H W"]:
+        if item.name not in empty:
+            return item.labels
+        labels = np.zeros_like(item.labels)
+        labels[:, -6:] = VOID
+        return labels
+
+    write(changed(clean, padded))
+    return Planted(root, "M404")
+
+
 def white_foreground(root: Path, rng: np.random.Generator) -> Planted:
     """All masks of a binary set hold 0 and 255."""
     write_clean(root, rng, draw_form(rng, encodings=("0/255",)))
@@ -348,6 +364,7 @@ NEAR = (
     Kind("M403", labels_that_are_mapped),
     Kind("M404", void_rims),
     Kind("M404", bonnet_of_255),
+    Kind("M404", padding_of_255),
     Kind("M404", white_foreground),
     Kind("M405", declared_background_that_is_nowhere),
     Kind("M406", png_masks_that_are_called_jpg),

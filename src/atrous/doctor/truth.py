@@ -10,11 +10,12 @@ from atrous.data.colours import BINARY
 from atrous.data.dataset import DataSet
 from atrous.data.layouts import Layout
 from atrous.data.layouts.pairs import relative
-from atrous.data.survey import FileRecord
+from atrous.data.survey import FileRecord, read_raw
 from atrous.doctor.findings import Finding
 
 SOLID = 0.01  # share of the pixels that a class has inside its regions, and a rim has not
 SOLID_GROUND = 0.1  # that of a background
+SAMPLE = 8  # masks that are read again
 SHOWN = 12  # classes in a sentence
 
 
@@ -89,8 +90,9 @@ def two_meanings(files: Sequence[FileRecord], layout: Layout) -> Iterator[Findin
 def meaning_of_255(files: Sequence[FileRecord], layout: Layout) -> int | None:
     """The class that 255 stands for, where it cannot be void; None where it may be.
 
-    Void rims lie around objects: where 1 and 255 never meet in a mask, 255 is another 1. Where
-    255 fills areas in half of the masks and a single class of the list is nowhere, it is that.
+    Void rims lie around objects: where 1 and 255 never meet in a mask, 255 is another 1, unless
+    it is padding in all of a sample. Where 255 fills areas in half of the masks and a single
+    class of the list is nowhere, it is that.
     """
     names = layout.names
     values = {value for file in files for value in file.labels}
@@ -98,8 +100,10 @@ def meaning_of_255(files: Sequence[FileRecord], layout: Layout) -> int | None:
         return None
     large = [file for file in files if 255 in file.labels]
     if names is None or len(names) == 2:
-        met = any(1 in file.labels for file in large)
-        return 1 if values == {0, 1, 255} and not met else None
+        if values != {0, 1, 255} or any(1 in file.labels for file in large):
+            return None
+        sample = large[:: -(-len(large) // SAMPLE)]
+        return None if all(_is_padded(file, layout) for file in sample) else 1
     missing = [k for k in range(min(len(names), 255)) if k not in values]
     solid = [file for file in large if _solid(file, 255)]
     return missing[0] if len(missing) == 1 and len(solid) * 2 >= len(files) else None
@@ -110,6 +114,12 @@ def _another_one(file: FileRecord, root: Path) -> Finding:
     found = f"writes foreground as {value}, other masks of the set as {256 - value}"
     fix = "Write it alike everywhere; [remap] 255 = 1 in dataset.toml reads both."
     return Finding("M404", relative(file.pair.mask, root), found, fix, pixel_of(file, value))
+
+
+def _is_padded(file: FileRecord, layout: Layout) -> bool:
+    """Whether 255 fills whole rows and columns of a mask, and nothing else."""
+    there = read_raw(file.pair, file.header.size, layout.drawings) == 255
+    return not (there & ~there.all(0) & ~there.all(1, keepdims=True)).any()
 
 
 def _solid(file: FileRecord, value: int, share: float = SOLID) -> bool:
