@@ -11,6 +11,7 @@ from atrous.data.images.formats import FORMATS as FORMATS
 from atrous.data.images.formats import SUFFIXES as SUFFIXES
 from atrous.data.images.formats import Format as Format
 from atrous.data.images.formats import is_image as is_image
+from atrous.data.images.pictures import STRETCHED as STRETCHED
 from atrous.data.images.pictures import Header as Header
 from atrous.data.images.pictures import orientation as orientation
 from atrous.data.images.pictures import raw_mode as raw_mode

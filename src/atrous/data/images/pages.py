@@ -3,7 +3,6 @@
 Only the child imports this.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,16 +19,6 @@ from atrous.types import Image
 Page = TiffPage | pil.Image
 _ORIENTATION = 274
 _NODATA = 42113  # GDAL's tag, a number in ASCII
-_STRETCHED = {"L;2": 85, "L;4": 17}  # Pillow spreads 2 and 4 bits of grey over 0-255
-_TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
-    2: np.fliplr,
-    3: lambda array: array[::-1, ::-1],
-    4: np.flipud,
-    5: lambda array: array.swapaxes(0, 1),
-    6: lambda array: np.rot90(array, -1),
-    7: lambda array: array[::-1, ::-1].swapaxes(0, 1),
-    8: np.rot90,
-}
 
 
 def header(page: Page) -> Header:
@@ -71,7 +60,7 @@ def stored(page: Page, where: object) -> np.ndarray:
     """
     if isinstance(page, pil.Image):
         packing = pictures.raw_mode(page)
-        stretched = _STRETCHED.get(packing[:3], 1)
+        stretched = pictures.STRETCHED.get(packing[:3], 1)
         to = pictures.orientation(page)
         page = page.convert("RGB") if page.mode in ("CMYK", "YCbCr", "LAB") else page
         array = np.array(pictures.turn(page, to))
@@ -86,7 +75,7 @@ def stored(page: Page, where: object) -> np.ndarray:
     if page.axes.startswith("S"):
         array = np.moveaxis(array, 0, -1)
     array = array.reshape(page.imagelength, page.imagewidth, page.samplesperpixel)
-    return _native(_TURNS.get(orientation(page), np.asarray)(array))
+    return _native(pictures.turn_array(array, orientation(page)))
 
 
 def picture(page: Page, where: object) -> pil.Image:

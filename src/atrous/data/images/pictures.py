@@ -31,6 +31,7 @@ _TRANSPOSE = {
 }
 # LZW's longest code has 12 bits and stands for at most 4096 pixels: no GIF holds more a byte.
 _GIF_PIXELS_A_BYTE = 4096
+STRETCHED = {"L;2": 85, "L;4": 17}  # Pillow spreads 2 and 4 bits of grey over 0-255
 
 
 class Header(NamedTuple):

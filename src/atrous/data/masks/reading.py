@@ -16,6 +16,7 @@ from PIL import Image as pil
 
 from atrous.classes import COLOURED, TRANSPARENT
 from atrous.data.images import (
+    STRETCHED,
     content_format,
     is_image,
     open_picture,
@@ -32,8 +33,6 @@ from atrous.types import RawMask
 
 INDICES = "a mask holds class indices (8 or 16-bit grey, palette, 1-bit, or an integer .npy)"
 COLOURS = "a mask has one band of class indices, or three of colours"
-# Pillow stretches 2 and 4-bit grey to 0-255; a label is the stored number.
-_STRETCH = {"L;2": 85, "L;4": 17}
 _BLACK, _WHITE = (0, COLOURED), (255, COLOURED + 0xFFFFFF)  # as numbers and as colours
 _DEEP = 257  # times a colour of 8 bits is the same of 16
 
@@ -114,7 +113,7 @@ def _read_picture(picture: pil.Image, path: Path) -> RawMask:
     if picture.mode in ("1", "L", "I") or picture.mode.startswith("I;16"):
         largest = _largest(picture)  # to be asked before decoding
         return _numbers(
-            _unstretched(np.array(turn(picture, to)), largest), _STRETCH.get(packing, 1)
+            _unstretched(np.array(turn(picture, to)), largest), STRETCHED.get(packing, 1)
         )
     if picture.mode == "P":
         return _read_palette(picture, to)
