@@ -97,3 +97,17 @@ def test_nothing_can_be_copied_of_a_folder_that_is_no_data_set(tmp_path: Path):
     (tmp_path / "set").mkdir()
     with pytest.raises(DataError, match="no layout that is known"):
         doctor(tmp_path / "set", fix=tmp_path / "copy")
+
+
+def test_what_is_accepted_stays_as_it_is_and_is_accepted_in_the_copy(tmp_path: Path):
+    kind = next(kind for kind in KINDS if kind.name == "square_photographs_turned")
+    root = kind.plant(tmp_path / "set", np.random.default_rng(2)).root
+    toml = root / "dataset.toml"
+    declared = toml.read_text("utf-8") if toml.exists() else ""
+    toml.write_text(f'accept = ["M402"]\n{declared}', "utf-8")
+    diagnosis = examine(root)
+    assert "M402" in {finding.code for finding in diagnosis.findings} and not diagnosis.errors
+    fixed = write_fixed(diagnosis, tmp_path / "copy")
+    assert fixed.changes == fixed.left_out == 0
+    copy = examine(tmp_path / "copy")
+    assert copy.accepted == {"M402"} and not copy.errors

@@ -77,7 +77,8 @@ def write_fixed(diagnosis: Diagnosis, out: Path, track: Track | None = None) -> 
         raise _nothing(diagnosis.root, "has no pair that can be used")
     space = _space(layout, files)
     files, moved = regrouped(files, diagnosis.findings, layout.root)
-    changes += [_Change(name, f"moved to {split}", ("D606",)) for name, split in moved.items()]
+    why = tuple(sorted({f.code for f in diagnosis.findings} & {"D605", "D606"}))
+    changes += [_Change(name, f"moved to {split}", why) for name, split in moved.items()]
     data = _copy_of(layout, files, space)
     plan = make_plan(data, Path(out), track)
     for item in plan.each():
@@ -87,7 +88,7 @@ def write_fixed(diagnosis: Diagnosis, out: Path, track: Track | None = None) -> 
         changes += [_Change(name, text, tuple(sorted(codes[name]))) for text in done]
     lines = [json.dumps(change._asdict(), ensure_ascii=False) + "\n" for change in changes]
     put(plan.out / LOG, "".join(lines))
-    declare(plan, "folder")
+    declare(plan, "folder", accept=layout.accept)
     left_out = sum(change.change == "left out" for change in changes)
     return Fixed(len(plan.items), len(changes) - left_out, left_out, plan.out / LOG)
 

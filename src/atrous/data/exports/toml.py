@@ -1,7 +1,7 @@
 """The `dataset.toml` of an export: what its format alone cannot say."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from atrous.classes import IGNORE, Classes, to_hex
 from atrous.data.exports.plan import Plan, put
@@ -14,17 +14,21 @@ def declare(
     layout: LayoutName,
     remap: Mapping[int, int | str] | None = None,
     classes: Classes | None = None,
+    accept: Sequence[str] = (),
 ) -> None:
     """Write classes, colours and task; the last file of an export, so that it says "finished".
 
     `remap` is what label values stand for; without it they are class indices. `classes` are
-    those of the data set unless given.
+    those of the data set unless given; `accept` are codes of the doctor's that are no errors.
     """
-    put(plan.out / FILE, dataset_toml(classes or plan.data.classes, layout, remap))
+    put(plan.out / FILE, dataset_toml(classes or plan.data.classes, layout, remap, accept))
 
 
 def dataset_toml(
-    classes: Classes, layout: LayoutName, remap: Mapping[int, int | str] | None = None
+    classes: Classes,
+    layout: LayoutName,
+    remap: Mapping[int, int | str] | None = None,
+    accept: Sequence[str] = (),
 ) -> str:
     """The text of a `dataset.toml`.
 
@@ -45,6 +49,8 @@ def dataset_toml(
         f"classes = {_list(classes.names)}",
         f"colours = {_list(map(to_hex, classes.colours))}",
     ]
+    if accept:
+        lines.append(f"accept = {_list(accept)}")
     if remap is None and classes.task != "multilabel":
         remap = {classes.ignore_index: IGNORE}
     if remap:
