@@ -1,5 +1,6 @@
 """Plain folders by whatever words, lists in CSV, and the legends that lie beside masks."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -389,3 +390,15 @@ def test_a_layout_that_does_not_fit_says_what_it_needs(tmp_path: Path, name):
     assert error.value.code == "S109"
     write(tmp_path, "dataset.toml", f'layout = "{name}"')
     refused(tmp_path, f"which is not {name}")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a right of their own on Windows")
+def test_linked_folders_are_read_and_circles_end(tmp_path: Path):
+    lay(tmp_path / "elsewhere", "images/c.jpg", "masks/c.png")
+    root = lay(tmp_path / "set", "images/a.jpg", "images/b.jpg", "masks/a.png", "masks/b.png")
+    for kind in ("images", "masks"):
+        (root / kind / "more").symlink_to(tmp_path / "elsewhere" / kind)
+        (root / kind / "circle").symlink_to(root / kind)
+    layout = find_layout(root)
+    found = {pair.name for pairs in layout.splits.values() for pair in pairs}
+    assert found == {"a", "b", "more/c"} and not layout.problems

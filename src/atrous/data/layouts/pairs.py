@@ -326,9 +326,17 @@ def plain(text: str) -> str:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """All files below a folder by name, hidden ones left out with what is in hidden folders."""
-    found = []
-    for here, below, names in os.walk(folder):
+    """All files below a folder by name, hidden ones left out with what is in hidden folders.
+
+    Folders that are linked there belong to it, each once: links may lead in circles.
+    """
+    found, seen = [], set()
+    for here, below, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(here)
+        if real in seen:
+            below.clear()
+            continue
+        seen.add(real)
         below[:] = sorted(name for name in below if not name.startswith("."))
         found += [Path(here, name) for name in sorted(names)]
     return found
