@@ -32,11 +32,11 @@ from atrous.data.layouts.pairs import (
     Pair,
     Pool,
     Problems,
-    divided_by_form,
     folders,
     pair_up,
     shown,
 )
+from atrous.data.layouts.planes import divided_by_form
 from atrous.data.layouts.splits import (
     VAL_SHARE,
     count_unlisted,
