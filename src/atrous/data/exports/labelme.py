@@ -23,13 +23,12 @@ from atrous.data.exports.categories import (
     overlap_note,
 )
 from atrous.data.exports.plan import Item, Plan, put, put_picture, turned_note
-from atrous.data.layouts.labelme import IGNORED, LIST
+from atrous.data.layouts.labelme import IGNORED, LIST, UNDRAWN
 from atrous.data.shapes import Drawing, Polygon, draw, keyhole, trace
 from atrous.data.shapes.trace import Walk
 from atrous.types import Mask
 
 _VERSION = "5.5.0"  # of the labelme whose files these are like
-_BACKGROUND = "_background_"
 _UNPAINTED = 0
 
 
@@ -63,7 +62,7 @@ def write(plan: Plan) -> tuple[str, ...]:
 
 def _labels(categories: Categories) -> str:
     drawn = [name for name in categories.names if name != IGNORED]
-    return "".join(f"{line}\n" for line in (IGNORED, _BACKGROUND, *drawn))
+    return "".join(f"{line}\n" for line in (IGNORED, UNDRAWN, *drawn))
 
 
 def _file(plan: Plan, item: Item, categories: Categories) -> str:
@@ -108,7 +107,7 @@ def _painted(mask: Mask, classes: Classes, categories: Categories) -> Iterator[t
         for place, pixels in layers(mask, classes, categories)
         for region in trace(pixels)
     ]
-    rest = _BACKGROUND if categories.undrawn != categories.void else IGNORED
+    rest = UNDRAWN if categories.undrawn != categories.void else IGNORED
     holes = [
         _Region(rest, region.outer, is_painted=False)
         for region in trace(mask == categories.undrawn)

@@ -19,7 +19,7 @@ from atrous.errors import DataError
 from atrous.types import Size
 
 BACKGROUND = "background"
-_BACKGROUNDS = ("background", "_background_", "__background__")
+BACKGROUNDS = ("background", "_background_", "__background__")
 _FARTHEST = 1e6  # pixels from the corner; what lies beyond is no place in a picture
 _BREAKING = ("Cc", "Cs", "Zl", "Zp")  # of Unicode's categories
 _LONGEST = 60  # characters of a value in a message
@@ -93,7 +93,7 @@ def class_names(given: Iterable[str]) -> Named:
         Named(names=('background', 'car'), places={'car': 1, '_background_': 0})
     """
     given = dict.fromkeys(given)
-    others = [name for name in given if name.lower() not in _BACKGROUNDS]
+    others = [name for name in given if name.lower() not in BACKGROUNDS]
     places = {name: place for place, name in enumerate(others, 1)}
     return Named((BACKGROUND, *others), {name: places.get(name, 0) for name in given})
 

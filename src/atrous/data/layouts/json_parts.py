@@ -4,7 +4,6 @@ The parts are the elements of the list at the top, or those of the lists in the 
 top. A part is read again from its place in the file when it is asked for.
 """
 
-import codecs
 import io
 import json
 import re
@@ -17,9 +16,9 @@ from typing import Any, BinaryIO, NamedTuple, NoReturn
 import numpy as np
 from jaxtyping import Int64
 
+from atrous.data.layouts.pairs import encoding_of
 from atrous.errors import DataError
 
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _CHUNK = 1 << 20
 _LONGEST = 1 << 28  # of a part; what is longer is no annotation of a picture
 _CUT = 12  # characters before the end of what is read within which an error may be due to it
@@ -139,7 +138,7 @@ def open_json(path: Path) -> JsonFile:
     """
     try:
         with path.open("rb") as file:
-            if file.read(2) not in _UTF16:
+            if encoding_of(file.read(2)) != "utf-16":
                 return JsonFile(path)
         return JsonFile(path, read_text(path).encode())
     except OSError as error:
@@ -165,7 +164,7 @@ def read_text(path: Path) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise unreadable(path, f"cannot be read ({error})") from error
-    return _utf8(path, content, "utf-16" if content[:2] in _UTF16 else "utf-8-sig")
+    return _utf8(path, content, encoding_of(content))
 
 
 def head(path: Path, length: int = 1 << 16) -> str:
@@ -175,7 +174,7 @@ def head(path: Path, length: int = 1 << 16) -> str:
             content = file.read(length)
     except OSError:
         return ""
-    return content.decode("utf-16" if content[:2] in _UTF16 else "utf-8-sig", "replace")
+    return content.decode(encoding_of(content), "replace")
 
 
 def unreadable(where: object, found: str) -> DataError:

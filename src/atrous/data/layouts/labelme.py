@@ -45,7 +45,7 @@ from atrous.types import Size
 FORM = "x.json beside x.jpg, or in another folder (labelme)"
 LIST = "labels.txt"
 IGNORED, IGNORED_LABEL = "__ignore__", -1
-_BACKGROUND = "_background_"
+UNDRAWN = "_background_"
 _KEYS = re.compile(r'^\s*\{.*"(shapes|imagePath|imageData)"\s*:', re.DOTALL)
 _LOOKED_AT = 40  # files that may be something else before a folder is taken for another's
 _LEVELS, _WIDTH = 4, 1000  # of folders that are searched for a first file
@@ -68,7 +68,7 @@ def recognise(root: Path) -> Found | None:
         names=classes.names,
         remap={IGNORED_LABEL: IGNORE},
         notes=(note,),
-        drawings=LabelmeDrawings({**classes.places, _BACKGROUND: 0, IGNORED: IGNORED_LABEL}),
+        drawings=LabelmeDrawings({**classes.places, UNDRAWN: 0, IGNORED: IGNORED_LABEL}),
         unlabelled=pictures.beside(p for pool in pools.values() for p in pool.images.values()),
     )
 
@@ -99,7 +99,7 @@ class LabelmeDrawings:
             raise unreadable(pair.mask, f"{what} is {brief(shape)}, not a table")
         name = words(shape.get("label"))
         if name not in self.labels:
-            known = [label for label in self.labels if label not in (IGNORED, _BACKGROUND)]
+            known = [label for label in self.labels if label not in (IGNORED, UNDRAWN)]
             raise unknown_class(pair.mask, what, shape.get("label"), known)
         return _painted(shape, self.labels[name], f"{what} ({brief(name)})", size, pair.mask)
 
@@ -286,7 +286,7 @@ def _labels(root: Path, files: Iterable[Path]) -> tuple[list[str], str]:
     """
     for path in (root / LIST, root.resolve().parent / LIST):
         lines = [*map(words, lines_of(path))] if path.is_file() else []
-        if lines and (path.parent == root or lines[0] in (IGNORED, _BACKGROUND)):
+        if lines and (path.parent == root or lines[0] in (IGNORED, UNDRAWN)):
             return lines, f"Class names are those of {LIST}."
     labels = sorted({label for path in files for label in _labels_in(path)})
     return labels, "Class names are those of the shapes, by the alphabet."

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from atrous.classes import IGNORE, NO_CLASS, colour_label, label_text
+from atrous.data.layouts.annotations import BACKGROUNDS
 from atrous.data.layouts.json_parts import read_json
 from atrous.data.layouts.pairs import Found, read_lines, relative
 from atrous.data.masks import is_mask
@@ -21,7 +22,6 @@ from atrous.types import Colour
 LABELMAP = "labelmap.txt"
 _COLOURS = re.compile(r"(class_dict(_seg)?\.csv|labels?_colou?rs\.txt)", re.IGNORECASE)
 _IGNORED = ("ignore", "ignored", "__ignore__", "void")
-_BACKGROUND = ("background", "_background_")
 _BETWEEN = r"\s*[\s,;]\s*"
 _RGB = _BETWEEN.join([r"(\d{1,3})"] * 3)
 _COLOUR_FIRST = re.compile(rf"{_RGB}{_BETWEEN}(\D.*)")
@@ -104,7 +104,7 @@ def legend_of(path: Path, entries: Iterable[Entry]) -> Legend:
     kept = [entry for entry in entries if entry.name.lower() not in _IGNORED]
     coloured = all(entry.colour for entry in entries)
     if coloured:
-        kept.sort(key=lambda entry: entry.name.lower() not in _BACKGROUND)
+        kept.sort(key=lambda entry: entry.name.lower() not in BACKGROUNDS)
     index = {entry.name: i for i, entry in enumerate(kept)}
     values = _values(entries)
     remap: dict[int, int | str] = {}

@@ -264,9 +264,8 @@ def read_lines(path: Path) -> list[str]:
         DataError: it is neither.
     """
     content = path.read_bytes()
-    utf16 = content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
     try:
-        return content.decode("utf-16" if utf16 else "utf-8-sig").splitlines()
+        return content.decode(encoding_of(content)).splitlines()
     except UnicodeDecodeError as error:
         raise DataError(
             path,
@@ -275,6 +274,17 @@ def read_lines(path: Path) -> list[str]:
             fix="Save it again as UTF-8.",
             code="S106",
         ) from None
+
+
+def encoding_of(content: bytes) -> str:
+    """How a text is written that begins so: UTF-16 with its mark, else UTF-8 with one or without.
+
+    Example:
+        >>> encoding_of("a".encode("utf-16")), encoding_of(b"a")
+        ('utf-16', 'utf-8-sig')
+    """
+    utf16 = content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    return "utf-16" if utf16 else "utf-8-sig"
 
 
 def relative(path: Path, root: Path) -> str:
