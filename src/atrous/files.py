@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -57,6 +58,27 @@ def make_folder(path: Path) -> None:
         ) from None
 
 
+@contextlib.contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A hidden folder inside `path`, whose content comes out into `path` once it is whole.
+
+    Folders come before files. What is interrupted leaves nothing that could be taken for the
+    whole; what a kill leaves is removed by the next that writes there.
+
+    Raises:
+        RunError: another process is writing there, or it cannot be made.
+    """
+    with claimed(path):
+        remove_leftovers(path)
+        place = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=path))
+        try:
+            yield place
+            for child in sorted(place.iterdir(), key=lambda child: (child.is_file(), child.name)):
+                os.replace(child, path / child.name)
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames inside `folder` survive a loss of power; nothing where it cannot be done."""
     if os.name == "nt":
@@ -72,7 +94,10 @@ def sync_folder(folder: Path) -> None:
 def remove_leftovers(folder: Path) -> None:
     """Delete what interrupted writes left in `folder`."""
     for path in folder.glob(TEMPORARY + "*"):
-        path.unlink(missing_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -94,7 +119,7 @@ def claimed(folder: Path) -> Iterator[None]:
         raise RunError(
             folder,
             found="is being written by another process",
-            allowed="a run folder takes one at a time",
+            allowed="it takes one at a time",
             fix="Wait until it is done, or give another --out.",
         ) from None
     try:

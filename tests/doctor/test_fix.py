@@ -111,3 +111,22 @@ def test_what_is_accepted_stays_as_it_is_and_is_accepted_in_the_copy(tmp_path: P
     assert fixed.changes == fixed.left_out == 0
     copy = examine(tmp_path / "copy")
     assert copy.accepted == {"M402"} and not copy.errors
+
+
+def test_a_copy_that_was_broken_off_leaves_nothing_and_can_be_made_again(tmp_path: Path):
+    clean(tmp_path / "set", 6)
+    diagnosis, out = examine(tmp_path / "set"), tmp_path / "copy"
+
+    def broken_off(items):
+        yield from items[:2]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_fixed(diagnosis, out, track=broken_off)
+    assert not out.exists()
+    (out / ".atrous-killed" / "images").mkdir(parents=True)  # as kill -9 leaves it
+    fixed = write_fixed(diagnosis, out)
+    assert fixed.log == out / LOG and fixed.log.exists()
+    assert sorted(p.name for p in out.iterdir()) == sorted(
+        ["changes.jsonl", "dataset.toml", "images", "masks"]
+    )

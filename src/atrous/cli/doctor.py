@@ -9,6 +9,7 @@ from rich.console import Console
 
 from atrous.cli import as_json, say, tracked
 from atrous.cli.diagnosis import answer, closing
+from atrous.data.exports.plan import check_place
 from atrous.doctor import Diagnosis, examine
 from atrous.errors import DataError, RunError
 from atrous.recipe import make_recipe
@@ -25,9 +26,7 @@ def run_doctor(
     data: Path, *, out: Path | None, fix: Path | None, sets: tuple[str, ...], json: bool
 ) -> int:
     """Examine, answer, and write what was asked for; returns the exit code."""
-    for folder in (out, fix):
-        _refuse_inside(data, folder)
-    _refuse_full(fix, out)
+    _check_places(data, out, fix)
     recipe = make_recipe(sets=sets)
     track = tracked("examining", "pairs")
     diagnosis = examine(data, task=recipe.task, layout=recipe.layout, track=track)
@@ -134,28 +133,23 @@ def verdict(diagnosis: Diagnosis, sets: tuple[str, ...]) -> Verdict:
     return Verdict(f"{numbers}. Train with:", command)
 
 
-def _refuse_inside(data: Path, folder: Path | None) -> None:
-    """User data is never written to."""
-    if folder and folder.resolve().is_relative_to(data.resolve()):
+def _check_places(data: Path, out: Path | None, fix: Path | None) -> None:
+    """What would be refused after the long work is refused before it."""
+    if fix:
+        check_place(data, fix)
+    if out and out.resolve().is_relative_to(data.resolve()):
         raise RunError(
-            folder,
+            out,
             found="lies in the data set",
             allowed="nothing is ever written there",
             fix="Give another folder.",
         )
-
-
-def _refuse_full(fix: Path | None, out: Path | None) -> None:
-    """A copy needs a folder of its own: said before the long work, not after it."""
-    if fix is None:
-        return
-    full = fix.exists() and (not fix.is_dir() or any(fix.iterdir()))
-    if full or (out is not None and out.resolve().is_relative_to(fix.resolve())):
+    if out and fix and out.resolve().is_relative_to(fix.resolve()):
         raise RunError(
             fix,
-            found="is not empty" if full else "is to hold the page too",
-            allowed="a corrected copy is written into an empty folder of its own",
-            fix="Give another --fix.",
+            found="is to hold the page too",
+            allowed="a corrected copy has a folder of its own",
+            fix="Give another --out.",
         )
 
 

@@ -14,7 +14,7 @@ from atrous.classes import IGNORE, Classes, colour_label
 from atrous.data.colours import Space
 from atrous.data.dataset import DataSet, assemble, label_values_of
 from atrous.data.exports import folder
-from atrous.data.exports.plan import Item, make_plan, put
+from atrous.data.exports.plan import Item, check_place, make_plan, put
 from atrous.data.exports.toml import declare
 from atrous.data.images import Header
 from atrous.data.labels import label_space, plane_space
@@ -27,6 +27,7 @@ from atrous.doctor.grouping import regrouped
 from atrous.doctor.meant import true_labels
 from atrous.doctor.mending import IGNORED, Remedy, mended, read_damaged
 from atrous.errors import DataError
+from atrous.files import whole_folder
 from atrous.kernels.labels import label_facts
 from atrous.kernels.ramps import count_ramps
 from atrous.types import Mask
@@ -57,7 +58,7 @@ class _Change(NamedTuple):
 
 
 def write_fixed(diagnosis: Diagnosis, out: Path, track: Track | None = None) -> Fixed:
-    """Write a corrected copy of an examined data set into an empty folder.
+    """Write a corrected copy of an examined data set into an empty folder, whole or not at all.
 
     Masks become class indices in `masks/`, pictures are copied, `dataset.toml` names the
     classes; `changes.jsonl` lists what was changed or left out, a line each.
@@ -69,6 +70,7 @@ def write_fixed(diagnosis: Diagnosis, out: Path, track: Track | None = None) -> 
     layout = diagnosis.layout
     if layout is None:
         raise _nothing(diagnosis.root, diagnosis.findings[0].found)
+    check_place(layout.root, out)
     codes = _codes_by_file(diagnosis)
     remedy = Remedy(_labels(diagnosis, codes, layout), diagnosis.shift, diagnosis.on)
     cure = _Cure(layout, codes, remedy)
@@ -80,17 +82,18 @@ def write_fixed(diagnosis: Diagnosis, out: Path, track: Track | None = None) -> 
     why = tuple(sorted({f.code for f in diagnosis.findings} & {"D605", "D606"}))
     changes += [_Change(name, f"moved to {split}", why) for name, split in moved.items()]
     data = _copy_of(layout, files, space)
-    plan = make_plan(data, Path(out), track)
-    for item in plan.each():
-        mask, done = cure.mask(item, space.classes)
-        folder.put_pair(plan, item, mask)
-        name = relative(item.pair.mask, layout.root)
-        changes += [_Change(name, text, tuple(sorted(codes[name]))) for text in done]
-    lines = [json.dumps(change._asdict(), ensure_ascii=False) + "\n" for change in changes]
-    put(plan.out / LOG, "".join(lines))
-    declare(plan, "folder", accept=layout.accept)
+    with whole_folder(out) as place:
+        plan = make_plan(data, place, track)
+        for item in plan.each():
+            mask, done = cure.mask(item, space.classes)
+            folder.put_pair(plan, item, mask)
+            name = relative(item.pair.mask, layout.root)
+            changes += [_Change(name, text, tuple(sorted(codes[name]))) for text in done]
+        lines = [json.dumps(change._asdict(), ensure_ascii=False) + "\n" for change in changes]
+        put(place / LOG, "".join(lines))
+        declare(plan, "folder", accept=layout.accept)
     left_out = sum(change.change == "left out" for change in changes)
-    return Fixed(len(plan.items), len(changes) - left_out, left_out, plan.out / LOG)
+    return Fixed(len(plan.items), len(changes) - left_out, left_out, out / LOG)
 
 
 def _labels(diagnosis: Diagnosis, codes: Mapping[str, set[str]], layout: Layout) -> frozenset[int]:

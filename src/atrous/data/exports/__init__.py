@@ -9,8 +9,9 @@ from typing import Literal, NamedTuple, assert_never
 
 from atrous.data.dataset import DataSet
 from atrous.data.exports import cityscapes, coco, folder, labelme, voc, yolo
-from atrous.data.exports.plan import make_plan
+from atrous.data.exports.plan import Plan, check_place, make_plan
 from atrous.data.survey import Track
+from atrous.files import whole_folder
 
 __all__ = ["Exported", "Format", "export_data"]
 
@@ -25,26 +26,31 @@ class Exported(NamedTuple):
 
 
 def export_data(data: DataSet, to: Format, out: Path, track: Track | None = None) -> Exported:
-    """Write the data set into a new or empty folder. Its last file is `dataset.toml`.
+    """Write the data set into a new or empty folder, whole or not at all.
 
     Raises:
         RunError: OUT is not empty, lies in the data set, or cannot be written.
         DataError: the format cannot hold these masks or pictures; a file has changed.
     """
-    plan = make_plan(data, Path(out), track)
+    check_place(data.root, Path(out))
+    with whole_folder(Path(out)) as place:
+        plan = make_plan(data, place, track)
+        return Exported(len(plan.items), _written(plan, to))
+
+
+def _written(plan: Plan, to: Format) -> tuple[str, ...]:
     match to:
         case "folder":
-            notes = folder.write(plan)
+            return folder.write(plan)
         case "voc":
-            notes = voc.write(plan)
+            return voc.write(plan)
         case "cityscapes":
-            notes = cityscapes.write(plan)
+            return cityscapes.write(plan)
         case "coco":
-            notes = coco.write(plan)
+            return coco.write(plan)
         case "labelme":
-            notes = labelme.write(plan)
+            return labelme.write(plan)
         case "yolo":
-            notes = yolo.write(plan)
+            return yolo.write(plan)
         case _:
             assert_never(to)
-    return Exported(len(plan.items), notes)

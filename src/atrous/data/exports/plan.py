@@ -18,7 +18,7 @@ from atrous.data.layouts import Pair
 from atrous.data.masks import write_mask, write_planes
 from atrous.data.survey import Track, read_bits, read_picture, read_raw
 from atrous.errors import DataError, RunError
-from atrous.files import make_folder, write_whole
+from atrous.files import LOCK, TEMPORARY, make_folder, write_whole
 from atrous.types import Mask, Size
 
 _CHUNK = 1 << 20
@@ -78,7 +78,6 @@ def make_plan(data: DataSet, out: Path, track: Track | None = None) -> Plan:
         RunError: OUT holds something, or lies inside the data set.
         DataError: a class has a name that `dataset.toml` cannot hold.
     """
-    _check_out(data.root, out)
     _check_names(data)
     names = _unique((file.split, _safe(file.pair.name)) for file in data.files)
     shared = max(Counter(names).values(), default=0) > 1
@@ -190,22 +189,24 @@ def _new(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _check_out(root: Path, out: Path) -> None:
-    where = out.resolve()
-    if where.is_relative_to(root.resolve()):
+def check_place(root: Path, out: Path) -> None:
+    """A data set is written into a new or an empty folder outside of that it is made of.
+
+    Raises:
+        RunError: it is another.
+    """
+    allowed, fix = "a data set is written into a new or an empty folder", "Give another folder."
+    if out.resolve().is_relative_to(root.resolve()):
         raise RunError(
             out,
-            found="lies in the data set that is exported",
+            found="lies in the data set",
             allowed="nothing is written into a data set",
-            fix="Give another --out.",
+            fix=fix,
         )
-    if out.is_dir() and any(out.iterdir()):
-        raise RunError(
-            out,
-            found="is not empty",
-            allowed="an export is written into a new or an empty folder",
-            fix="Give another --out, or empty it.",
-        )
+    if out.is_dir() and any(not p.name.startswith((TEMPORARY, LOCK)) for p in out.iterdir()):
+        raise RunError(out, found="is not empty", allowed=allowed, fix=fix)
+    if out.exists() and not out.is_dir():
+        raise RunError(out, found="is a file", allowed=allowed, fix=fix)
 
 
 def _check_names(data: DataSet) -> None:
