@@ -85,7 +85,8 @@ def doctor(
 ) -> int:
     """Say what is in a data set, what is wrong with it, where, and how to fix it.
 
-    Exit code 0: no errors; 1: errors were found, and training would refuse it.
+    Exit code 0: no errors; 1: errors were found, and training would refuse it; 2: it is no data
+    set that can be understood.
     """
     from atrous.cli.doctor import run_doctor
 
