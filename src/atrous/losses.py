@@ -16,11 +16,16 @@ from torch.nn import functional as F
 
 from atrous.recipe import Loss
 from atrous.recipe.training import Term
-from atrous.types import Grid, Size, Task
+from atrous.types import Placement, Size, Spread, Task
 
 
-def at_pixels(logits: Tensor, *, grid: Grid, size: Size) -> Tensor:
-    """Grid logits `B K h w` at the pixels of a picture: `B K H W`, as `Grid` says."""
+def at_pixels(logits: Tensor, *, grid: Placement, size: Size) -> Tensor:
+    """Grid logits `B K h w` at the pixels of a picture: `B K H W`, as their placement says."""
+    if isinstance(grid, Spread):
+        padded = [side + -side % grid.multiple for side in size]
+        corners = grid.align_corners
+        spread = F.interpolate(logits, size=padded, mode="bilinear", align_corners=corners)
+        return spread[..., : size[0], : size[1]]
     shift = round(-grid.offset * grid.stride)
     assert shift == -grid.offset * grid.stride, "a grid is off by whole pixels"
     assert shift >= 0, "a grid begins at or before the picture"
@@ -32,7 +37,7 @@ def loss(
     logits: Tensor,
     masks: Tensor,
     *,
-    grid: Grid,
+    grid: Placement,
     options: Loss,
     task: Task,
     ignore_index: int,

@@ -51,6 +51,21 @@ class Grid(NamedTuple):
     offset: float = 0.0
 
 
+class Spread(NamedTuple):
+    """Where grid logits lie that are stretched over the whole picture: the rule of other projects.
+
+    The picture is first padded, at the bottom and right, to a `multiple`. Of n padded rows and
+    m cells, row Y reads cell `(Y + 0.5) * m / n - 0.5`, or `Y * (m - 1) / (n - 1)` where
+    corners are aligned; edges held, columns likewise. The ratio depends on the picture's size.
+    """
+
+    align_corners: bool = False
+    multiple: int = 1
+
+
+Placement = Grid | Spread
+
+
 class Statistics(NamedTuple):
     """Mean and standard deviation of each band of a data set's pictures, in pixel values."""
 

@@ -387,7 +387,7 @@ def sized(x: Tensor, body: nn.Module) -> Tensor:
 def test_imported_models_are_said_to_have_no_exact_tiles(origin):
     options = {"encoder": "resnet18", "origin": origin}
     found = geometry(built("deeplabv3" if origin == "torchvision" else "deeplabv3plus", **options))
-    assert found.stride == 1 and found.inexact
+    assert "stretched over the picture" in " ".join(found.inexact)
 
 
 # MACs and taps.

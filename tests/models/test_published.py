@@ -18,7 +18,7 @@ from atrous.cli import app
 from atrous.errors import RecipeError, RunError, WeightsError
 from atrous.losses import at_pixels
 from atrous.models.published import Imported, deeplab_pytorch, import_weights
-from atrous.models.published.resnets import RESNETS, resnet_name
+from atrous.models.published.encoders import RESNETS, resnet_name
 from atrous.predict.engines.torch import TorchEngine
 from atrous.runs import read_model, weights_file
 
@@ -131,7 +131,8 @@ def test_torchvision_gives_the_same_logits(name, num_classes, aux, folder):
         engine = atrous.load(folder / "run").engine
         assert isinstance(engine, TorchEngine)
         with torch.inference_mode():
-            ours = engine.model.eval().supervised(picture(ODD))[1].logits
+            aux = engine.model.eval().supervised(picture(ODD))[1]
+            ours = at_pixels(aux.logits, grid=aux.grid, size=ODD)
             theirs = model(normalised(picture(ODD)))["aux"]
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
@@ -156,7 +157,8 @@ def smp_model(smp, kind, encoder, **options):
 
 @pytest.mark.parametrize("kind", ["DeepLabV3", "DeepLabV3Plus"])
 @pytest.mark.parametrize(
-    ("encoder", "classes"), [("resnet18", 1), ("resnet34", 4), ("resnet50", 21)]
+    ("encoder", "classes"),
+    [("resnet18", 1), ("resnet34", 4), ("resnet50", 21), ("tu-efficientnet_lite0", 11)],
 )
 def test_smp_gives_the_same_logits(smp, kind, encoder, classes, folder):
     model = smp_model(smp, kind, encoder, classes=classes)

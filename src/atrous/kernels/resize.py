@@ -1,160 +1,225 @@
-"""Grid logits -> mask: bilinear resize, then arg-max or threshold, without full-size logits."""
+"""Grid logits -> mask: bilinear resize, then arg-max or threshold, without full-size logits.
 
-from collections.abc import Callable
+NaN is refused: it comes of overflow or of broken weights, and whatever it made would be no
+answer. Infinite logits, and finite ones that large, count as 2**126, which a weight cannot turn
+into NaN: -inf is a class that must not be, +inf one that must.
+"""
+
+from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float32, Int64
 
-from atrous.kernels.compiled import compiled, in_strips
-from atrous.types import Grid, GridLogits, Mask, Size
+from atrous.kernels.compiled import in_strips
+from atrous.kernels.patches import LARGEST, fill_patches
+from atrous.types import Grid, GridLogits, Mask, Placement, Size
+
+_BITS = 8  # decided at once: all masks of the kernel are then uint8, and it is compiled once
+_ALONE = 1 << 20  # pixels and logits; fewer take a millisecond, and a second thread only costs
 
 
 def argmax_at_pixels(
-    logits: GridLogits, *, grid: Grid, size: Size, dtype: type = np.uint8, parallel: bool = True
+    logits: GridLogits,
+    *,
+    grid: Placement,
+    size: Size,
+    dtype: type = np.uint8,
+    parallel: bool = True,
+    rows: slice | None = None,
 ) -> Mask:
     """The class with the largest logit at each pixel of a picture of `size`.
 
-    Pixel rows read grid rows as `Grid` says. Ties go to the lower class. NaN never wins.
+    Pixel rows read grid rows as the placement says. Ties go to the lower class. Of `rows` (a
+    slice of the picture's, step 1) only these are made: strips laid together are the whole.
 
     Example:
         >>> logits = np.float32([[[1, 0]], [[0, 1]]])
         >>> argmax_at_pixels(logits, grid=Grid(2), size=(1, 4))
         array([[0, 0, 1, 1]], dtype=uint8)
+
+    Raises:
+        ValueError: a logit is NaN; looked at are all rows of cells, or those that `rows` read.
     """
-    return _at_pixels(_rows, logits, grid, size, dtype, parallel)
+    narrow = np.uint8 if len(logits) <= 256 else np.uint16
+    mask = _decided(logits, grid, size, rows, several=False, dtype=narrow, parallel=parallel)
+    return mask.astype(dtype, copy=False)
 
 
 def argmax_at_pixels_reference(
-    logits: GridLogits, *, grid: Grid, size: Size, dtype: type = np.uint8
+    logits: GridLogits, *, grid: Placement, size: Size, dtype: type = np.uint8
 ) -> Mask:
     """`argmax_at_pixels` in plain NumPy, through full-size logits."""
-    return _full_size(logits, grid, size).argmax(0).astype(dtype)
+    return logits_at_pixels(logits, grid=grid, size=size).argmax(0).astype(dtype)
 
 
 def threshold_at_pixels(
-    logits: GridLogits, *, grid: Grid, size: Size, dtype: type = np.uint8, parallel: bool = True
+    logits: GridLogits,
+    *,
+    grid: Placement,
+    size: Size,
+    dtype: type = np.uint8,
+    parallel: bool = True,
+    rows: slice | None = None,
 ) -> Mask:
     """The classes whose logit is above 0 at each pixel of a picture of `size`: bit k for class k.
 
-    Of a single logit, 0 and 1. Pixel rows read grid rows as `Grid` says. NaN is not above 0.
+    Of a single logit, 0 and 1. `rows`, placement and NaN are as in `argmax_at_pixels`.
 
     Example:
         >>> logits = np.float32([[[-1, 3]], [[1, 3]]])
         >>> threshold_at_pixels(logits, grid=Grid(2), size=(1, 4))
         array([[2, 2, 3, 3]], dtype=uint8)
     """
-    return _at_pixels(_bit_rows, logits, grid, size, dtype, parallel)
-
-
-def threshold_at_pixels_reference(
-    logits: GridLogits, *, grid: Grid, size: Size, dtype: type = np.uint8
-) -> Mask:
-    """`threshold_at_pixels` in plain NumPy, through full-size logits."""
-    bits = np.int64(1) << np.arange(len(logits))[:, None, None]
-    return np.where(_full_size(logits, grid, size) > 0, bits, 0).sum(0).astype(dtype)
-
-
-def _at_pixels(
-    rows: Callable[..., None],
-    logits: GridLogits,
-    grid: Grid,
-    size: Size,
-    dtype: type,
-    parallel: bool,
-) -> Mask:
-    """A mask that the compiled `rows` fills, strip by strip."""
-    top, bottom, down = taps(size[0], logits.shape[1], grid)
-    columns = taps(size[1], logits.shape[2], grid)
-    cells = np.ascontiguousarray(logits.transpose(1, 2, 0))  # h w K: classes lie side by side
-    mask = np.empty(size, dtype)
-
-    def strip(first: int, end: int) -> None:
-        part = slice(first, end)
-        rows(cells, top[part], bottom[part], down[part], *columns, mask[part])
-
-    in_strips(strip, size[0], parallel=parallel)
+    parts = [
+        _decided(
+            logits[k : k + _BITS],
+            grid,
+            size,
+            rows,
+            several=True,
+            dtype=np.uint8,
+            parallel=parallel,
+            first_class=k,
+        ).astype(dtype, copy=False)
+        for k in range(0, len(logits), _BITS)
+    ]
+    mask = parts[0]
+    for index, part in enumerate(parts[1:], start=1):
+        mask |= part << np.array(index * _BITS, dtype)
     return mask
 
 
-def taps(pixels: int, cells: int, grid: Grid) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each pixel along one axis: the two cells it reads and the weight of the second."""
-    position = (np.arange(pixels) + 0.5) / grid.stride - 0.5 - grid.offset
-    position = np.clip(position, 0, cells - 1)
-    low = np.minimum(position.astype(np.int64), max(cells - 2, 0))
-    return low, np.minimum(low + 1, cells - 1), (position - low).astype(np.float32)
+def threshold_at_pixels_reference(
+    logits: GridLogits, *, grid: Placement, size: Size, dtype: type = np.uint8
+) -> Mask:
+    """`threshold_at_pixels` in plain NumPy, through full-size logits."""
+    bits = np.int64(1) << np.arange(len(logits))[:, None, None]
+    above = logits_at_pixels(logits, grid=grid, size=size) > 0
+    return np.where(above, bits, 0).sum(0).astype(dtype)
 
 
-def _full_size(logits: GridLogits, grid: Grid, size: Size) -> np.ndarray:
+def logits_at_pixels(
+    logits: GridLogits, *, grid: Placement, size: Size
+) -> Float32[np.ndarray, "K H W"]:
+    """The logits at every pixel, in plain NumPy: what the kernels never make."""
+    logits = without_infinite(logits)
     low, high, weight = taps(size[0], logits.shape[1], grid)
     tall = logits[:, low] * (1 - weight[:, None]) + logits[:, high] * weight[:, None]
     low, high, weight = taps(size[1], logits.shape[2], grid)
     return tall[:, :, low] * (1 - weight) + tall[:, :, high] * weight
 
 
-def _fill_row(top, bottom, weight, left, right, across, blended, winners, out):
-    """One pixel row. A class that wins at two neighbouring cells wins between them."""
-    cells, classes = blended.shape
-    for x in range(cells):
-        best, largest = 0, np.float32(-np.inf)
-        for k in range(classes):
-            value = top[x, k] * (np.float32(1) - weight) + bottom[x, k] * weight
-            blended[x, k] = value
-            if value > largest:
-                largest, best = value, k
-        winners[x] = best
-    for x in range(out.size):
-        a, b, w = left[x], right[x], across[x]
-        best = winners[a]
-        if best != winners[b]:
-            largest = np.float32(-np.inf)
-            for k in range(classes):
-                value = blended[a, k] * (np.float32(1) - w) + blended[b, k] * w
-                if value > largest:
-                    largest, best = value, k
-        out[x] = best
+def without_infinite(logits: GridLogits, *, first_class: int = 0, first_row: int = 0) -> GridLogits:
+    """The logits with those of more than 2**126 held there; NaN is refused.
 
-
-def _fill_rows(cells, top, bottom, down, left, right, across, mask):
-    blended = np.empty(cells.shape[1:], np.float32)
-    winners = np.empty(cells.shape[1], np.int64)
-    for y in range(mask.shape[0]):
-        _row(
-            cells[top[y]], cells[bottom[y]], down[y], left, right, across, blended, winners, mask[y]
+    The message counts classes and rows of cells from `first_class` and `first_row`.
+    """
+    unknown = np.argwhere(np.isnan(logits))
+    if len(unknown):
+        k, y, x = unknown[0] + (first_class, first_row, 0)
+        raise ValueError(
+            f"grid logits: {len(unknown)} of {logits.size} are NaN, the first at class {k}, "
+            f"cell ({y}, {x}), but every logit must be a number. The model overflowed, or its "
+            "weights are broken."
         )
+    return np.clip(logits, -LARGEST, LARGEST)
 
 
-def _fill_bits(top, bottom, weight, left, right, across, blended, signs, out):
-    """One pixel row. A class above 0 at two neighbouring cells is above 0 between them."""
-    cells, classes = blended.shape
-    for x in range(cells):
-        bits = np.int64(0)
-        for k in range(classes):
-            value = top[x, k] * (np.float32(1) - weight) + bottom[x, k] * weight
-            blended[x, k] = value
-            if value > 0:
-                bits |= np.int64(1) << k
-        signs[x] = bits
-    for x in range(out.size):
-        a, b, w = left[x], right[x], across[x]
-        bits, differ = signs[a] & signs[b], signs[a] ^ signs[b]
-        if differ:
-            for k in range(classes):
-                if differ >> k & 1:
-                    value = blended[a, k] * (np.float32(1) - w) + blended[b, k] * w
-                    if value > 0:
-                        bits |= np.int64(1) << k
-        out[x] = bits
+def taps(
+    pixels: int, cells: int, grid: Placement
+) -> tuple[Int64[np.ndarray, " N"], Int64[np.ndarray, " N"], Float32[np.ndarray, " N"]]:
+    """For each pixel along one axis: the two cells it reads and the weight of the second."""
+    position = np.clip(positions(np.arange(pixels), pixels, cells, grid), 0, cells - 1)
+    low = np.minimum(position.astype(np.int64), max(cells - 2, 0))
+    return low, np.minimum(low + 1, cells - 1), (position - low).astype(np.float32)
 
 
-def _fill_bit_rows(cells, top, bottom, down, left, right, across, mask):
-    blended = np.empty(cells.shape[1:], np.float32)
-    signs = np.empty(cells.shape[1], np.int64)
-    for y in range(mask.shape[0]):
-        _bits(
-            cells[top[y]], cells[bottom[y]], down[y], left, right, across, blended, signs, mask[y]
-        )
+def positions(row: np.ndarray, pixels: int, cells: int, grid: Placement) -> np.ndarray:
+    """Where pixel rows lie among the cells, beyond the edges too."""
+    if isinstance(grid, Grid):
+        return (row + 0.5) / grid.stride - 0.5 - grid.offset
+    padded = pixels + -pixels % grid.multiple
+    if grid.align_corners:
+        return row * ((cells - 1) / max(padded - 1, 1))
+    return (row + 0.5) * (cells / padded) - 0.5
 
 
-_row = compiled(_fill_row)
-_rows = compiled(_fill_rows)
-_bits = compiled(_fill_bits)
-_bit_rows = compiled(_fill_bit_rows)
+class _Gaps(NamedTuple):
+    """An axis of the picture, cut where cells lie: gap g is between cells g - 1 and g.
+
+    `starts` is the first pixel of each gap, and the end. `gap` is that of each pixel, `weight`
+    its weight of cell g. Pixels that read one cell alone at an edge lie in the gap beyond.
+    """
+
+    starts: Int64[np.ndarray, " G"]
+    gap: Int64[np.ndarray, " N"]
+    weight: Float32[np.ndarray, " N"]
+
+    def table(self) -> Float32[np.ndarray, "P G"]:
+        """The weights of the pixels of each gap in turn; at held edges, of the first few."""
+        counts = np.diff(self.starts)
+        phases = max(1, counts[1:-1].max(initial=0))
+        phase = np.arange(len(self.gap)) - self.starts[self.gap]
+        kept = phase < phases
+        weights = np.zeros((phases, len(counts)), np.float32)
+        weights[phase[kept], self.gap[kept]] = self.weight[kept]
+        return weights
+
+
+def _gaps(pixels: int, cells: int, grid: Placement) -> _Gaps:
+    low, _, weight = taps(pixels, cells, grid)
+    after = (low >= cells - 2) & (weight == 1)
+    gap = np.where((low == 0) & (weight == 0), 0, np.where(after, cells, low + 1))
+    starts = np.searchsorted(gap, np.arange(cells + 2))
+    return _Gaps(starts, gap, np.where(after, np.float32(0), weight))
+
+
+def _decided(
+    logits: GridLogits,
+    grid: Placement,
+    size: Size,
+    rows: slice | None,
+    *,
+    several: bool,
+    dtype: type,
+    parallel: bool,
+    first_class: int = 0,
+) -> Mask:
+    """The mask of `rows` of pixels, strip by strip; `several`: bits, not the best class."""
+    _, height, width = logits.shape
+    down, right = _gaps(size[0], height, grid), _gaps(size[1], width, grid)
+    across = right.table()
+    begin, end, step = (rows or slice(None)).indices(size[0])
+    assert step == 1, "strips are of rows that follow each other"
+    mask = np.empty((max(end - begin, 0), size[1]), dtype)
+
+    def fill(cells: GridLogits) -> bool:
+        cells, numbers = _read_only(cells), []
+
+        def strip(first: int, stop: int) -> None:
+            top, bottom = begin + first, begin + stop
+            starts = np.clip(down.starts, top, bottom) - top
+            weight, part = down.weight[top:bottom], mask[first:stop]
+            above = down.gap[top] if top else 0  # cells that no pixel reads are looked at, too
+            below = down.gap[bottom - 1] if bottom < size[0] else height
+            numbers.append(
+                fill_patches(
+                    cells, starts, weight, right.starts, across, above, below, several, part
+                )
+            )
+
+        if mask.size:
+            large = mask.size + cells.size > _ALONE
+            in_strips(strip, len(mask), parallel=parallel and large)
+        return all(numbers)
+
+    if not fill(logits):
+        fill(without_infinite(logits, first_class=first_class))
+    return mask
+
+
+def _read_only(logits: GridLogits) -> GridLogits:
+    """The same, in one piece; engines give arrays of both kinds, and numba compiles for each."""
+    view = np.ascontiguousarray(logits).view()
+    view.flags.writeable = False
+    return view

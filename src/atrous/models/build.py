@@ -45,7 +45,7 @@ from atrous.recipe import (
     from_tables,
     make_recipe,
 )
-from atrous.types import Grid, PixelType, Statistics
+from atrous.types import Grid, PixelType, Placement, Spread, Statistics
 
 OnEncoder = Fcn | FcnDilated | DeepLabV1 | DeepLabV2 | DeepLabV3 | DeepLabV3Plus
 Head = (
@@ -63,7 +63,7 @@ class Supervised(NamedTuple):
     """Logits that have a loss in training, where they lie, and the weight of that loss."""
 
     logits: Tensor
-    grid: Grid
+    grid: Placement
     weight: float
 
 
@@ -101,7 +101,7 @@ class Segmenter(nn.Module):
         self.aux_weight, self.scales, self.frozen, self.rules = aux_weight, scales, frozen, rules
         self.bands, self.dtype, statistics = pixels
         self.alignment = max(encoder.strides) * _denominator(scales) if rules.pads else 1
-        self.grid = Grid(1) if rules.at_pixels else head.grid
+        self.grid = self._placement(head.grid)
         self.largest = {"uint8": 255, "uint16": 65535, "float32": 1}[self.dtype]
         self.measured = statistics is not None
         if statistics is not None:
@@ -124,8 +124,12 @@ class Segmenter(nn.Module):
         return self
 
     def forward(self, images: Tensor) -> Tensor:
-        logits = [self.head(self.encoder(p)) for p in self._scaled(self.pictures(images))]
-        return self._placed(_largest(logits, self.scales.index(1)), images)
+        return self.logits(self.pictures(images))
+
+    def logits(self, pictures: Tensor) -> Tensor:
+        """Grid logits of what `pictures` gave."""
+        logits = [self.head(self.encoder(picture)) for picture in self._scaled(pictures)]
+        return _largest(logits, self.scales.index(1))
 
     def supervised(self, images: Tensor) -> list[Supervised]:
         """What has a loss in training: the logits first, then those of an auxiliary head."""
@@ -133,10 +137,9 @@ class Segmenter(nn.Module):
             return [Supervised(self(images), self.grid, 1.0)]
         features = self.encoder(self.pictures(images))
         logits, aux = self.head(features), self.aux_head(features)
-        aux_grid = self.grid if self.rules.at_pixels else self.aux_head.grid
         return [
-            Supervised(self._placed(logits, images), self.grid, 1.0),
-            Supervised(self._placed(aux, images), aux_grid, self.aux_weight),
+            Supervised(logits, self.grid, 1.0),
+            Supervised(aux, self._placement(self.aux_head.grid), self.aux_weight),
         ]
 
     def branches(self, images: Tensor) -> dict[str, Tensor]:
@@ -164,8 +167,7 @@ class Segmenter(nn.Module):
             for name in scaled[0]
         }
         winner = torch.stack(list(stacked.values())).sum(0).argmax(0, keepdim=True)
-        chosen = {name: parts.gather(0, winner)[0] for name, parts in stacked.items()}
-        return {name: self._placed(part, images) for name, part in chosen.items()}
+        return {name: parts.gather(0, winner)[0] for name, parts in stacked.items()}
 
     def pictures(self, images: Tensor) -> Tensor:
         """Pixels `B H W C` -> normalised, padded pictures `B C H W`, channels-last in memory."""
@@ -178,11 +180,8 @@ class Segmenter(nn.Module):
         """A number for each band, in pixel values: measured, or of the rules."""
         if self.measured:
             return self.get_buffer(name)[:, None, None]
-        values = getattr(self.rules, name)
-        if len(values) == 1:
-            return values[0] * self.largest
-        bands = [values[band % len(values)] * self.largest for band in range(self.bands)]
-        return pixels.new_tensor(bands)[:, None, None]
+        values = getattr(self.rules.statistics(self.bands, self.largest), name)
+        return values[0] if len({*values}) == 1 else pixels.new_tensor(values)[:, None, None]
 
     def _frozen_norms(self) -> list[nn.Module]:
         modules = self.encoder.modules() if self.frozen else ()
@@ -197,13 +196,9 @@ class Segmenter(nn.Module):
             for scale in self.scales
         ]
 
-    def _placed(self, logits: Tensor, images: Tensor) -> Tensor:
-        """Logits as they are, or at the picture's own pixels where the rules say so."""
-        if not self.rules.at_pixels:
-            return logits
-        height, width = (side + -side % self.alignment for side in images.shape[1:3])
-        placed = resized(logits, (height, width), align_corners=self.rules.align_corners)
-        return placed[..., : images.shape[1], : images.shape[2]]
+    def _placement(self, grid: Grid) -> Placement:
+        """Where a head's logits lie: on its grid, or spread over the picture by the rules."""
+        return Spread(self.rules.align_corners, self.alignment) if self.rules.spreads else grid
 
 
 def build_model(
@@ -345,7 +340,7 @@ def _encoder(options: OnEncoder, bands: int, rules: Rules) -> Encoder:
         margin=MARGIN if as_published and options.pads_as_published else 0,
     )
     if options.pretrained and not options.encoder_file:
-        load_packaged(encoder, options.encoder)
+        load_packaged(encoder, options.encoder, rules)
     follow(rules, encoder.body)
     if isinstance(options, DeepLabV3 | DeepLabV3Plus) and options.multi_grid:
         dilate(encoder.body, options.multi_grid)

@@ -117,9 +117,15 @@ class ImagePooling(nn.Module):
         super().__init__()
         self.project = nn.Sequential(nn.Conv2d(channels, maps, 1), nn.ReLU(inplace=True))
 
-    def forward(self, features: Tensor) -> Tensor:
-        pooled = features.mean((2, 3), keepdim=True)
+    def forward(self, features: Tensor, pooled: Tensor | None = None) -> Tensor:
+        """`pooled` `B C 1 1` stands for the mean of the features where it is given."""
+        pooled = mean_of(features) if pooled is None else pooled
         return self.project(pooled).expand(-1, -1, *features.shape[2:])
+
+
+def mean_of(features: Tensor) -> Tensor:
+    """The mean over all cells, `B C 1 1`."""
+    return features.mean((2, 3), keepdim=True)
 
 
 class Aspp(nn.Module):
@@ -136,13 +142,18 @@ class Aspp(nn.Module):
         ]
         if options.image_pooling:
             branches.append(ImagePooling(channels, maps))
+        self.pools = options.image_pooling
         self.branches = nn.ModuleList(branches)
         self.project = conv_block(maps * len(branches), maps)
         self.dropout = nn.Dropout(options.dropout)
 
-    def forward(self, features: Tensor) -> Tensor:
-        joined = torch.cat([branch(features) for branch in self.branches], 1)
-        return self.dropout(self.project(joined))
+    def forward(self, features: Tensor, pooled: Tensor | None = None) -> Tensor:
+        """Pyramid features; `pooled` is what image pooling takes in place of the mean."""
+        outputs = [
+            branch(features, pooled) if isinstance(branch, ImagePooling) else branch(features)
+            for branch in self.branches
+        ]
+        return self.dropout(self.project(torch.cat(outputs, 1)))
 
 
 def _separable(options: DeepLabV3 | DeepLabV3Plus) -> dict[str, bool]:
@@ -164,8 +175,8 @@ class DeepLabV3Head(nn.Module):
         self.classify = nn.Conv2d(maps, num_classes, 1)
         self.grid = Grid(encoder.strides[-1])
 
-    def forward(self, features: list[Tensor]) -> Tensor:
-        return self.classify(self.refine(self.aspp(features[-1])))
+    def forward(self, features: list[Tensor], pooled: Tensor | None = None) -> Tensor:
+        return self.classify(self.refine(self.aspp(features[-1], pooled)))
 
 
 class DeepLabV3PlusHead(nn.Module):
@@ -190,10 +201,10 @@ class DeepLabV3PlusHead(nn.Module):
         self.grid = Grid(LOW_LEVEL_STRIDE)
         self.factor = encoder.strides[-1] // LOW_LEVEL_STRIDE
 
-    def forward(self, features: list[Tensor]) -> Tensor:
+    def forward(self, features: list[Tensor], pooled: Tensor | None = None) -> Tensor:
         """Logits at stride 4."""
         low_level = self.reduce(features[self.low_level])
-        pyramid = self.aspp(features[-1])
+        pyramid = self.aspp(features[-1], pooled)
         if not self.as_smp:
             pyramid = enlarge(pyramid, self.factor)
             return self.classify(self.refine(torch.cat([pyramid, low_level], 1)))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from atrous.errors import RecipeError, WeightsError
 from atrous.models.foreign import COUNTER
-from atrous.models.origins import IMAGENET_MEAN, IMAGENET_STD, Rules
+from atrous.models.origins import IMAGENET_MEAN, IMAGENET_STD, RULES, Rules
 from atrous.models.vgg import Vgg16
 
 
@@ -83,8 +83,11 @@ def build_encoder(
 
 
 @torch.no_grad()
-def load_packaged(encoder: Encoder, name: str) -> None:
+def load_packaged(encoder: Encoder, name: str, rules: Rules = RULES["atrous"]) -> None:
     """Give an encoder the ImageNet weights of its package, where one is known.
+
+    They were trained by our rules of pixels; a model of other `rules` takes them exactly, but
+    for the colour that surrounds the picture.
 
     Raises:
         WeightsError: the package is not installed, or does not fit.
@@ -92,6 +95,7 @@ def load_packaged(encoder: Encoder, name: str) -> None:
     if name in PACKAGED:
         package = PACKAGED[name].package
         load_by_order(encoder.body, name)
+        _take_pixels(encoder.body, RULES["atrous"], rules)
         encoder.origin, encoder.trained = f"ImageNet weights ({package} {version(package)})", True
     else:
         encoder.origin = "random weights: no package has any"
@@ -213,7 +217,7 @@ def dilate(body: nn.Module, multi_grid: tuple[int, ...]) -> None:
 
 def follow(rules: Rules, body: nn.Module) -> None:
     """Change a network into what another project has."""
-    stages, mobile = dict(body.named_modules()), type(body).__name__ == "MobileNetV3Features"
+    stages, eps = dict(body.named_modules()), dict(rules.norm_eps).get(type(body).__name__)
     for name in rules.first_dilated:
         stage = stages.get(name)
         if isinstance(stage, nn.Sequential):
@@ -224,8 +228,8 @@ def follow(rules: Rules, body: nn.Module) -> None:
             first, second = module.get_submodule("conv1"), module.get_submodule("conv2")
             assert isinstance(first, nn.Conv2d) and isinstance(second, nn.Conv2d)
             first.stride, second.stride = second.stride, first.stride
-        if mobile and rules.mobile_eps and isinstance(module, nn.BatchNorm2d):
-            module.eps = rules.mobile_eps
+        if eps and isinstance(module, nn.BatchNorm2d):
+            module.eps = eps
     pool = getattr(body, "maxpool", None)
     if rules.ceil_pool and isinstance(pool, nn.MaxPool2d):
         pool.ceil_mode = True

@@ -17,7 +17,7 @@ from atrous.errors import RecipeError
 from atrous.models.calls import pair, window_padding
 from atrous.models.reach import Reach, TapTable, window_taps
 from atrous.models.tracing import Observer, Trace, Tracer, call
-from atrous.types import Grid, Size
+from atrous.types import Grid, Placement, Size, Spread
 
 SIDES = (4096, 16384)  # of a picture that is larger than what a cell reads; tried in turn
 ODD_SIDE = 512  # about that of a picture that shows which resizes depend on its size
@@ -78,8 +78,13 @@ def geometry(model: nn.Module) -> Geometry:
         alignment=alignment,
         halo=beyond + -beyond % alignment,
         global_parts=tuple(sorted(trace.parts)),
-        inexact=tuple(sorted(trace.inexact | odd.inexact)),
+        inexact=tuple(sorted({*trace.inexact, *odd.inexact, *_spread(model)})),
     )
+
+
+def _spread(model: nn.Module) -> list[str]:
+    spread = isinstance(getattr(model, "grid", None), Spread)
+    return ["logits are stretched over the picture, whatever its size"] if spread else []
 
 
 class _Spans(NamedTuple):
@@ -281,8 +286,11 @@ def _geometry_lines(model: nn.Module, size: Size) -> list[tuple[str, str]]:
     ]
 
 
-def _grid_line(found: Geometry, grid: Grid) -> str:
+def _grid_line(found: Geometry, grid: Placement) -> str:
     """Windows of odd kernels and stride 2 make receptive fields drift up and left."""
+    if isinstance(grid, Spread):
+        corners = "aligned" if grid.align_corners else "not aligned"
+        return f"a cell every {found.stride} pixels, stretched over the picture, corners {corners}"
     drift = (0.5 + grid.offset) * grid.stride - 0.5 - found.offset
     side = "above and left of" if drift > 0 else "below and right of"
     where = f"{abs(drift):g} pixels {side} it" if drift else "on it"

@@ -1,4 +1,4 @@
-"""segmentation-models-pytorch: DeepLabV3 and DeepLabV3Plus on ResNets.
+"""segmentation-models-pytorch: DeepLabV3 and DeepLabV3Plus on ResNets and EfficientNet-Lites.
 
 A state dict does not tell output stride and rates: they are smp's defaults, unless the
 `config.json` that `save_pretrained` writes lies beside the file. Nor does it tell what logits
@@ -22,7 +22,7 @@ from atrous.models.published.matching import (
     under,
     unrecognised,
 )
-from atrous.models.published.resnets import resnet_name
+from atrous.models.published.encoders import lite_name, resnet_name
 from atrous.recipe import DeepLabV3, DeepLabV3Plus
 
 RATES = (12, 24, 36)  # at both strides
@@ -30,6 +30,7 @@ STRIDES = {"DeepLabV3": 8, "DeepLabV3Plus": 16}
 DROPOUT = 0.5
 LEFT_OUT = ("classification_head.",)  # labels of whole pictures
 CONFIG = "config.json"
+TIMM = "encoder.model."  # of smp's encoders that timm makes: "tu-" and timm's name
 
 # Our plain separable blocks are depthwise, pointwise, batch norm; smp's first two are one module.
 V3: Renames = (
@@ -45,10 +46,7 @@ PLUS: Renames = (
     (r"head\.refine\.1\.2", "decoder.block2.1"),
     (r"head\.reduce", "decoder.block1"),
 )
-BOTH: Renames = (
-    (r"encoder\.body", "encoder"),
-    (r"head\.classify", "segmentation_head.0"),
-)
+CLASSIFY: Renames = ((r"head\.classify", "segmentation_head.0"),)
 SEPARABLE: Renames = (
     (r"(.*\.convs\.[123])\.([01])", r"\1.0.\2"),
     (r"(.*\.convs\.[123])\.2", r"\1.1"),
@@ -70,19 +68,20 @@ def recognise(tensors: Tensors, file: Path) -> Published:
         WeightsError: none of smp's that we know, or its config is of another.
     """
     tensors = under(lambda key: renamed(key, CURRENT), tensors)
-    encoder = resnet_name(tensors, "encoder.")
+    prefix = TIMM if any(key.startswith(TIMM) for key in tensors) else "encoder."
+    encoder = lite_name(tensors, prefix) if prefix == TIMM else resnet_name(tensors, prefix)
     if encoder is None:
         raise unrecognised(
             file,
             tensors,
-            allowed="keys of smp's DeepLabV3 and DeepLabV3Plus on ResNets begin with encoder., "
-            "decoder. and segmentation_head. alone",
+            allowed="keys of smp's DeepLabV3 and DeepLabV3Plus on ResNets and "
+            "tu-efficientnet_lite0 to 4 begin with encoder., decoder. and segmentation_head. alone",
         )
     plus = any(key.startswith("decoder.block2.") for key in tensors)
     kind = "DeepLabV3Plus" if plus else "DeepLabV3"
     aspp = "decoder.aspp.0" if plus else "decoder.aspp"
     separable = f"{aspp}.convs.1.0.0.weight" in tensors or plus
-    stride, rates, note = _unseen(file, kind)
+    stride, rates, note = _unseen(file, kind, prefix + encoder)
     given = {
         "encoder": encoder,
         "pretrained": False,
@@ -104,7 +103,8 @@ def recognise(tensors: Tensors, file: Path) -> Published:
     def piece(name: str) -> Piece:
         if pooling := POOLING.fullmatch(name):
             return pooling_piece(pooling[1], f"{aspp}.convs.4.1", f"{aspp}.convs.4.2")
-        theirs = renamed(name, (*(PLUS if plus else V3), *BOTH))
+        body = (r"encoder\.body\.", prefix)
+        theirs = renamed(name, (*(PLUS if plus else V3), *CLASSIFY, body))
         theirs = theirs.replace(".branches.", ".convs.")
         return Piece((renamed(theirs, SEPARABLE) if separable else theirs,))
 
@@ -112,8 +112,10 @@ def recognise(tensors: Tensors, file: Path) -> Published:
     return Published(options, num_logits, tensors, piece, LEFT_OUT, notes=(note,))
 
 
-def _unseen(file: Path, kind: str) -> tuple[int, tuple[int, ...], str]:
+def _unseen(file: Path, kind: str, encoder: str) -> tuple[int, tuple[int, ...], str]:
     """Output stride and rates, and where they come from.
+
+    `encoder` is its prefix and name: that of timm with TensorFlow's padding has the same keys.
 
     Raises:
         WeightsError: the config beside the file is of another network.
@@ -122,11 +124,14 @@ def _unseen(file: Path, kind: str) -> tuple[int, tuple[int, ...], str]:
     config = _config(path)
     stride = config.get("encoder_output_stride", STRIDES[kind])
     rates = config.get("decoder_atrous_rates", RATES)
-    if config.get("_model_class", kind) != kind or stride not in (8, 16) or not _are_rates(rates):
+    named = encoder.removeprefix("encoder.").replace("model.", "tu-")
+    theirs = config.get("encoder_name", named), config.get("_model_class", kind)
+    if theirs != (named, kind) or stride not in (8, 16) or not _are_rates(rates):
         raise WeightsError(
             path,
-            found=f"describes {config.get('_model_class')} with stride {stride}, rates {rates}",
-            allowed=f"{file.name} holds a {kind}, whose stride is 8 or 16, with three rates",
+            found=f"describes {theirs[1]} on {theirs[0]} with stride {stride}, rates {rates}",
+            allowed=f"{file.name} holds a {kind} on {named}, whose stride is 8 or 16, with three "
+            "rates",
             fix="Put the file beside its own config.json, or alone.",
         )
     source = f"those of {CONFIG}" if config else f"smp's defaults: no {CONFIG} beside it says"

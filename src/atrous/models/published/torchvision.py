@@ -14,7 +14,7 @@ from atrous.models.published.matching import (
     renamed,
     unrecognised,
 )
-from atrous.models.published.resnets import resnet_name
+from atrous.models.published.encoders import resnet_name
 from atrous.recipe import DeepLabV3, FcnDilated
 
 RATES = (12, 24, 36)  # also at stride 16

@@ -1,6 +1,9 @@
-"""Which ResNet a file holds: torchvision's names, which are timm's too."""
+"""Which encoder a file holds: ResNets by torchvision's names, which are timm's too; timm's Lites."""
 
 from typing import NamedTuple
+
+import timm
+import torch
 
 from atrous.models.published.matching import Tensors
 
@@ -28,6 +31,20 @@ RESNETS = {
     "resnext101_32x4d": Shape((3, 4, 23, 3), 1, 128, 4),
     "resnext101_32x8d": Shape((3, 4, 23, 3), 1, 256, 8),
 }
+
+
+LITES = tuple(f"efficientnet_lite{i}" for i in range(5))
+
+
+def lite_name(tensors: Tensors, prefix: str) -> str | None:
+    """The name in timm of the EfficientNet-Lite whose keys begin with `prefix`; None if none."""
+    held = {key: tensor.shape for key, tensor in tensors.items() if key.startswith(prefix)}
+    for name in LITES:
+        with torch.device("meta"):
+            body = timm.create_model(name, features_only=True)
+        if held == {prefix + key: tensor.shape for key, tensor in body.state_dict().items()}:
+            return name
+    return None
 
 
 def resnet_name(tensors: Tensors, prefix: str) -> str | None:
