@@ -52,6 +52,19 @@ def small() -> tuple[str, ...]:
     )
 
 
+@pytest.fixture(scope="session")
+def exported(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A run of a small network, whose masks hold two of the three classes, and its file."""
+    import atrous
+
+    folder = tmp_path_factory.mktemp("exported")
+    run, file = folder / "run", folder / "model.onnx"
+    options = ["model.name=fcn_basic", "augment.crop=64", "threads=1", "train.batch=2"]
+    atrous.train(shapes, out=run, steps=16, set=[*options, "train.lr=0.01", "train.warmup=2"])
+    atrous.export(run, out=file)
+    return run, file
+
+
 def write_shapes(root: Path, *, train: int, val: int) -> Path:
     """Pictures of 72 x 96 with three classes, in the folder layout."""
     import numpy as np

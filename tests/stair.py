@@ -51,6 +51,9 @@ STAIR: tuple[tuple[str, ...], ...] = (
     ("doctor",),
     ("weights",),
     ("runs",),
+    ("exported.wire",),
+    ("exported.manifest",),
+    ("exported",),
     ("data.transforms", "data.loading"),
     ("models.layers", "models.vgg", "models.origins", "models.foreign"),
     ("models.encoders",),
@@ -62,9 +65,12 @@ STAIR: tuple[tuple[str, ...], ...] = (
     ("metrics",),
     ("predict.engines",),
     ("predict.tiles", "predict.crf", "predict.postprocess"),
+    ("predict.augmentation", "predict.shares"),
     ("predict.predictor", "predict.raster", "predict.video"),
     ("predict",),
     ("evaluate",),
+    ("verify",),
+    ("bench",),
     ("train.distributed", "train.optim", "train.interrupts", "train.checkpoint"),
     ("train.step",),
     ("train.probe", "train.events"),
@@ -82,7 +88,7 @@ FREE = re.compile(r"(__init__|__main__|cli(\..*)?)")  # may import anything
 
 TORCH = {"torch", "torchvision", "timm"}
 MAY_IMPORT_TORCH = re.compile(  # design, principle 6; a package's name stands for all in it
-    r"data\.(transforms|loading)|models|losses|train|predict\.engines(_\w+|\.torch)|explain|export"
+    r"data\.(transforms|loading)|models|losses|train|predict\.engines(_\w+|\.torch)|explain|export\b"
 )
 # Those that train or need a trained model's gradients; everybody else must also be without
 # torch once all that they import has been imported.

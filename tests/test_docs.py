@@ -11,7 +11,7 @@ from atrous.cli import app
 
 ROOT = Path(__file__).parents[1]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
-PAGES = ["README.md", "docs/doctor.md", "docs/results.md", "docs/lineage.md"]
+PAGES = ["README.md", "docs/doctor.md", "docs/results.md", "docs/lineage.md", "docs/deploy.md"]
 
 
 def blocks(page, language):

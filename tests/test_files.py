@@ -1,8 +1,14 @@
 import os
+import subprocess
+import sys
 
 import pytest
 
-from atrous.files import remove_leftovers, write_whole
+from atrous.errors import RunError
+from atrous.files import claimed, remove_leftovers, whole_file, write_whole
+
+HOLD = "from atrous.files import claimed; from pathlib import Path; import sys, time\n"
+HOLD += "with claimed(Path(sys.argv[1])): print(flush=True); time.sleep(float(sys.argv[2]))"
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -48,3 +54,36 @@ def test_leftovers_of_interrupted_writes_are_removed(tmp_path):
     (tmp_path / "kept").touch()
     remove_leftovers(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_what_a_kill_leaves_lies_in_the_folder_named_for_it(tmp_path):
+    place = tmp_path / "place"
+    place.mkdir()
+    with whole_file(tmp_path / "a", within=place) as file:
+        file.write(b"..end")
+        file.seek(0)
+        file.write(b"be")
+        assert len([*place.iterdir()]) == 1 and not (tmp_path / "a").exists()
+    assert (tmp_path / "a").read_bytes() == b"beend" and not [*place.iterdir()]
+
+
+def test_a_folder_is_held_by_one_process_and_gone_again_if_left_empty(tmp_path):
+    folder = tmp_path / "held"
+    command = [sys.executable, "-c", HOLD, str(folder), "0.3"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
+        assert other.stdout and other.stdout.readline()
+        with pytest.raises(RunError, match="is being written by another process"), claimed(folder):
+            pass
+        with claimed(folder, patience=30):  # it waits until the other is done
+            assert other.wait(10) == 0
+    assert not folder.exists()
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("atrous.files.open", refuse, raising=False)
+    with pytest.raises(RunError, match="cannot be written to") as caught, claimed(tmp_path):
+        pass
+    assert caught.value.where == str(tmp_path)

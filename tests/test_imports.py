@@ -13,6 +13,7 @@ from stair import DETECTORS, Modules, read
 
 SOURCE = Path(__file__).parent.parent / "src" / "atrous"
 HEAVY = {"torch", "torchvision", "timm", "numba", "llvmlite", "scipy", "sklearn", "pandas"}
+HEAVY |= {"numpy", "PIL", "pydantic", "jaxtyping", "onnx", "onnxscript", "onnxruntime", "openvino"}
 
 
 @pytest.mark.parametrize("detector", DETECTORS)

@@ -145,7 +145,7 @@ def test_a_task_that_the_data_set_declares_since_is_no_continuation(small, tmp_p
 class Planted:
     """An engine that answers with logits given beforehand, whatever the picture."""
 
-    bands, dtype, grid = 3, "uint8", Grid(1)
+    name, precision, bands, dtype, grid, lanes = "torch", "f32", 3, "uint8", Grid(1), 1
 
     def __init__(self, logits: np.ndarray) -> None:
         self.logits = np.asarray(logits, np.float32)
@@ -157,7 +157,8 @@ class Planted:
 def answer(task: str, names: tuple[str, ...], logits: list) -> list:
     picture = np.zeros((1, 3, 3), np.uint8)
     classes = Classes(names, task=task)  # pyright: ignore[reportArgumentType]
-    return Predictor(Planted(np.array(logits)[:, None]), classes)(picture).mask.tolist()
+    engine = Planted(np.array(logits)[:, None])
+    return Predictor(engine, classes)(picture).mask.tolist()  # pyright: ignore[reportArgumentType]
 
 
 def test_each_task_decides_by_its_own_rule():

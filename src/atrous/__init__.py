@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from atrous.bench import bench as bench
     from atrous.classes import Classes as Classes
     from atrous.data.dataset import open_dataset as open_dataset
     from atrous.doctor import doctor as doctor
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from atrous.predict.predictor import load as load
     from atrous.report import report as report
     from atrous.train import train as train
+    from atrous.verify import verify as verify
 
 __version__ = "0.1.0"
 
@@ -40,6 +42,7 @@ __all__ = [
     "AtrousError",
     "Classes",
     "Predictor",
+    "bench",
     "build",
     "doctor",
     "evaluate",
@@ -49,6 +52,7 @@ __all__ = [
     "predict",
     "report",
     "train",
+    "verify",
 ]
 
 

@@ -1,23 +1,31 @@
 """Data set x predictor -> scores, per image and whole, in constant memory."""
 
+import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from math import isnan
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 import numpy as np
+from jaxtyping import Int64
 
 from atrous.callable_module import make_callable
+from atrous.files import make_folder, write_whole
 from atrous.metrics.boundary import DISTANCE, BoundaryScores
 from atrous.metrics.scores import RULES, Scores, no_counts, scored, scores_from
 
 if TYPE_CHECKING:
     from atrous.classes import Classes
     from atrous.data.dataset import DataSet
-    from atrous.predict.predictor import Predictor
+    from atrous.data.layouts import Pair
+    from atrous.predict.predictor import Loading, Predictor
     from atrous.types import Mask
+
+MANY = 1 << 20  # pictures: a split has them, as a rule
 
 
 class Counted(NamedTuple):
@@ -46,7 +54,8 @@ class Evaluation:
     num_images: int
     images: tuple[ImageScore, ...]
     weights: str = ""  # which weights answered, in words
-    notes: tuple[str, ...] = ()  # what was decided about the data set
+    notes: tuple[str, ...] = ()  # what was decided about engine and data set
+    engine: str = ""  # what answered, and how it was asked, where not as in training
 
     @property
     def miou_per_image(self) -> float:
@@ -58,6 +67,7 @@ class Evaluation:
         return {
             "split": self.split,
             "weights": self.weights,
+            **({"engine": self.engine} if self.engine else {}),
             "num_images": self.num_images,
             "mIoU_per_image": self.miou_per_image if self.images else None,
             **self.scores.to_dict(),
@@ -81,17 +91,35 @@ Track = Callable[[Sequence[Any]], Iterable[Any]]
 
 
 def score_images(
-    predictor: "Predictor", dataset: "DataSet", split: str, *, track: Track = iter
+    predictor: "Predictor",
+    dataset: "DataSet",
+    split: str,
+    *,
+    track: Track = iter,
+    threads: int = 1,
 ) -> Iterator[Counted]:
-    """The counts of one image after the other; `track` wraps the pairs."""
-    classes = dataset.classes
-    for pair in track(dataset.split(split)):
+    """The counts of one image after the other; `track` wraps the pairs.
+
+    With several `threads` images are in flight at once; counts and their order stay the same.
+    """
+    from atrous.predict.flow import in_flight
+
+    def count(pair: "Pair") -> Counted:
         sample = dataset.read(pair)
         pred = predictor(sample.image).mask
-        borders = _borders(pred, sample.mask, classes)
-        yield Counted(
-            pair.name, scored(pred, sample.mask, classes), BoundaryScores(classes.names, borders)
+        alone = threads <= 1
+        return Counted(
+            pair.name,
+            scored(pred, sample.mask, dataset.classes, parallel=alone),
+            BoundaryScores(
+                dataset.classes.names, _borders(pred, sample.mask, dataset.classes, parallel=alone)
+            ),
         )
+
+    pairs = dataset.split(split)
+    with closing(in_flight(count, pairs, threads=threads)) as counted:
+        for _, image in zip(track(pairs), counted, strict=True):
+            yield image
 
 
 def summed(
@@ -111,22 +139,18 @@ def summed(
     return Evaluation(split, scores, boundary, count, tuple(kept), weights)
 
 
-def _borders(pred: "Mask", mask: "Mask", classes: "Classes") -> np.ndarray:
-    """Border counts of one image, `K 3`; where classes overlap, of each class by itself."""
+def _borders(
+    pred: "Mask", mask: "Mask", classes: "Classes", *, parallel: bool
+) -> Int64[np.ndarray, "K 3"]:
+    """Border counts of one image; where classes overlap, of each class by itself."""
     from atrous.data.masks import plane
     from atrous.kernels.borders import border_counts
 
+    count = partial(border_counts, distance=DISTANCE, parallel=parallel)
     if classes.task != "multilabel":
-        k, ignore = len(classes), classes.ignore_index
-        return border_counts(pred, mask, num_classes=k, ignore_index=ignore, distance=DISTANCE)
+        return count(pred, mask, num_classes=len(classes), ignore_index=classes.ignore_index)
     counts = [
-        border_counts(
-            plane(pred, k, classes),
-            plane(mask, k, classes),
-            num_classes=2,
-            ignore_index=255,
-            distance=DISTANCE,
-        )
+        count(plane(pred, k, classes), plane(mask, k, classes), num_classes=2, ignore_index=255)
         for k in range(len(classes))
     ]
     return np.stack([absent_and_there[1] for absent_and_there in counts])
@@ -137,29 +161,68 @@ def evaluate(
     data: str | Path,
     *,
     split: str = "val",
-    weights: str = "last",
-    device: str = "auto",
-    threads: int = 0,
-    output_stride: int = 0,
+    out: str | Path | None = None,
     track: Track = iter,
+    **options: Unpack["Loading"],
 ) -> Evaluation:
-    """Scores of a run or weights file on a split of a data set.
+    """Scores of a run, weights file or exported file on a split of a data set.
 
-    `track` wraps the sequence of pairs, to show progress.
+    `options` are those of `load`. `out` is a folder for what `report` makes its page of:
+    `scores.json`, `dataset.json`, `model.json`. `track` wraps the sequence of pairs, to show
+    progress.
 
     Raises:
         DataError: the data set cannot be read, or has another label space.
-        RunError, WeightsError: there are no usable weights.
+        RunError, WeightsError: there are no usable weights, or `out` cannot be written to.
+        RecipeError: an option that cannot be followed.
     """
     from atrous.data.dataset import open_dataset
+    from atrous.predict.flow import lanes_for, threads_for
     from atrous.predict.predictor import load
 
-    answering = {"weights": weights, "device": device, "threads": threads}
-    predictor = load(run_or_file, **answering, output_stride=output_stride)
+    options.setdefault("lanes", lanes_for(MANY, options.get("threads", 0)))
+    predictor = load(run_or_file, **options)
     dataset = open_dataset(Path(data), classes=predictor.classes, only=split)
-    images = score_images(predictor, dataset, split, track=track)
+    threads = threads_for(predictor.engine)
+    images = score_images(predictor, dataset, split, track=track, threads=threads)
     evaluation = summed(split, predictor.classes, images, weights=predictor.description)
-    return replace(evaluation, notes=dataset.notes)
+    evaluation = replace(
+        evaluation, notes=(predictor.note, *dataset.notes), engine=_answered(predictor)
+    )
+    if out is not None:
+        _write(Path(out), evaluation, dataset, _model(run_or_file, predictor, options))
+    return evaluation
+
+
+def _answered(predictor: "Predictor") -> str:
+    """What answered, and how it was asked, in words; nothing where it is as in training."""
+    engine, augmentation = predictor.engine, predictor.augmentation
+    if engine.name == "torch" and augmentation.views == 1:
+        return ""
+    return ", ".join(filter(None, (engine.name, engine.precision, str(augmentation))))
+
+
+def _model(run_or_file: str | Path, predictor: "Predictor", options: "Loading") -> dict[str, Any]:
+    """Which model was scored, and the options that `load` it as it was."""
+    asked: dict[str, Any] = {key: value for key, value in options.items() if key != "lanes"}
+    if asked.get("manifest"):
+        asked["manifest"] = str(Path(asked["manifest"]).resolve())
+    if "scales" in asked:
+        asked["scales"] = list(predictor.augmentation.scales)
+    return {
+        "model": str(Path(run_or_file).resolve()),
+        "digest": predictor.digest,
+        "description": predictor.description,
+        "options": asked,
+    }
+
+
+def _write(out: Path, evaluation: Evaluation, dataset: "DataSet", model: dict[str, Any]) -> None:
+    make_folder(out)
+    known = {"root": str(dataset.root.resolve()), **dataset.fingerprint()}
+    for name, value in (("dataset", known), ("model", model), ("scores", evaluation.to_dict())):
+        text = json.dumps(value, ensure_ascii=False, indent=None if value is known else 1)
+        write_whole(out / f"{name}.json", text.encode())
 
 
 make_callable(sys.modules[__name__])

@@ -5,8 +5,10 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import IO
 
 from atrous.errors import RunError
 
@@ -14,20 +16,40 @@ UMASK = os.umask(0)  # it can only be read by setting it
 os.umask(UMASK)
 LOCK = ".lock"
 TEMPORARY = ".atrous-"  # what an interrupted write leaves behind begins with this
+WAIT = 0.02  # seconds between two looks at a lock
 
 
-def write_whole(path: Path, content: bytes | Iterable[bytes], *, durable: bool = False) -> None:
+def write_whole(
+    path: Path,
+    content: bytes | Iterable[bytes],
+    *,
+    durable: bool = False,
+    within: Path | None = None,
+) -> None:
     """Write `content` to `path` so that no reader ever sees a part of it.
 
-    `durable` also survives a loss of power: the file and its folder are synced
-    (the folder only where the operating system can).
+    `durable` and `within` are those of `whole_file`.
     """
     parts = [content] if isinstance(content, bytes) else content
-    handle, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
+    with whole_file(path, durable=durable, within=within) as file:
+        for part in parts:
+            file.write(part)
+
+
+@contextlib.contextmanager
+def whole_file(
+    path: Path, *, durable: bool = False, within: Path | None = None
+) -> Iterator[IO[bytes]]:
+    """A file to write to, and to seek in, that appears at `path` once it is whole.
+
+    `durable` also survives a loss of power: the file and its folder are synced (the folder only
+    where the operating system can). What a kill leaves behind lies in the folder `within`, of
+    the same disk; otherwise beside `path`.
+    """
+    handle, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=within or path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            for part in parts:
-                file.write(part)
+            yield file
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
@@ -101,34 +123,67 @@ def remove_leftovers(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def claimed(folder: Path) -> Iterator[None]:
+def claimed(folder: Path, *, patience: float = 0.0) -> Iterator[None]:
     """Hold `folder` for this process alone; made if need be, and gone again if left empty.
 
-    The system lets go of the lock when the process ends, however it ends.
+    The system lets go of the lock when the process ends, however it ends. `patience` is how many
+    seconds to wait for another process.
 
     Raises:
-        RunError: another process holds it, or it cannot be made.
+        RunError: another process holds it, or it cannot be made or written to.
     """
-    make_folder(folder)
-    path = folder / LOCK
-    file = open(path, "ab")  # noqa: SIM115  held until the end
-    try:
-        _lock(file.fileno())
-    except OSError:
-        file.close()
-        raise RunError(
-            folder,
-            found="is being written by another process",
-            allowed="it takes one at a time",
-            fix="Wait until it is done, or give another --out.",
-        ) from None
+    file = _held(folder, until=time.monotonic() + patience)
     try:
         yield
     finally:
-        file.close()
-        with contextlib.suppress(OSError):  # another took it over; or it is not empty
-            path.unlink(missing_ok=True)
+        if sys.platform == "win32":  # where an open file cannot be removed
+            file.close()
+        with contextlib.suppress(OSError):  # it is not empty, or another holds it by now
+            (folder / LOCK).unlink(missing_ok=True)
             folder.rmdir()
+        file.close()
+
+
+def _held(folder: Path, *, until: float) -> IO[bytes]:
+    """The open lock file of `folder`, locked."""
+    path = folder / LOCK
+    while True:
+        make_folder(folder)
+        try:
+            file = open(path, "ab")  # noqa: SIM115  held until the end
+        except FileNotFoundError:  # who held it last has just taken the folder away
+            continue
+        except OSError as error:
+            raise RunError(
+                folder,
+                found=f"cannot be written to ({error.strerror})",
+                allowed="what is written goes into a folder",
+                fix="Get permission, or give another --out.",
+            ) from None
+        try:
+            _lock(file.fileno())
+        except OSError:
+            file.close()
+            if time.monotonic() < until:
+                time.sleep(WAIT)
+                continue
+            raise RunError(
+                folder,
+                found="is being written by another process",
+                allowed="it takes one at a time",
+                fix="Wait until it is done, or give another --out.",
+            ) from None
+        if _is_at(file, path):
+            return file
+        file.close()
+
+
+def _is_at(file: IO[bytes], path: Path) -> bool:
+    """Whether an open file is still that of its path; a holder that ends takes it away."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _lock(handle: int) -> None:

@@ -9,11 +9,11 @@ from atrous.kernels.compiled import in_strips
 from atrous.kernels.resize import argmax_at_pixels
 from atrous.types import Grid
 
-LOGITS = np.random.default_rng(0).normal(size=(5, 16, 16)).astype(np.float32)
+LOGITS = np.random.default_rng(0).normal(size=(5, 128, 128)).astype(np.float32)
 
 
 def mask():
-    return argmax_at_pixels(LOGITS, grid=Grid(4), size=(64, 64), parallel=True)
+    return argmax_at_pixels(LOGITS, grid=Grid(8), size=(1024, 1024), parallel=True)
 
 
 def test_a_parallel_kernel_leaves_the_thread_count_of_torch_alone():

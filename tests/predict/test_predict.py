@@ -90,6 +90,7 @@ def test_a_broken_picture_is_named_and_the_others_go_on(run, shapes, tmp_path):
         "0.png",
         "3.png",
         "predict.json",
+        "shares.csv",
     }
 
 

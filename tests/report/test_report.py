@@ -26,7 +26,7 @@ from atrous.metrics.scores import Scores, scored
 from atrous.predict.predictor import Prediction
 from atrous.recipe import Recipe, to_toml
 from atrous.report import charts, contents, gallery, page, pictures, tables
-from atrous.types import Sample
+from atrous.types import Grid, Sample
 
 EVIL = "<script>alert(1)</script>"
 URL = '"onload=x src=http://evil.example/x.png'
@@ -303,7 +303,7 @@ def test_where_the_data_set_still_lies_its_pictures_are_shown(
         classes = CLASSES
 
         def __call__(self, image: np.ndarray) -> Prediction:
-            return Prediction(predict(image), CLASSES, image)
+            return Prediction(predict(image), CLASSES, image, np.zeros((3, 20, 30)), Grid(1, 0.0))
 
     monkeypatch.setattr("atrous.predict.predictor.load", lambda run: FakePredictor())
     html = report_module.report(run).read_text(encoding="utf-8")

@@ -5,17 +5,18 @@ listed; 2 the user must change something; 3 our fault; 128 + n stopped by signal
 """
 
 import errno
-import json
 import shlex
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from atrous import __version__
+from atrous.cli import exporting, predicting
+from atrous.cli.flags import Config, Flag, Json, Manifest, PictureSize, Sets
+from atrous.cli.speaking import as_json, say, tracked
 from atrous.errors import AtrousError, RunError
 
 app = App(
@@ -24,20 +25,15 @@ app = App(
     "a measured model out.",
     version=__version__,
     help_format="plaintext",
+    suppress_keyboard_interrupt=False,  # `main` says what became of it
 )
 recipe_app = App(name="recipe", help="Options of a run.")
 app.command(recipe_app)
-
-Sets = Annotated[
-    tuple[str, ...],
-    Parameter(name="--set", help="An option as section.key=value; repeatable.", negative=()),
-]
-Config = Annotated[Path | None, Parameter(help="A recipe to start from (TOML).")]
-Json = Annotated[bool, Parameter(name="--json", help="Answer as JSON on stdout.", negative=())]
-PictureSize = Annotated[
-    str | None, Parameter(help="Of the picture that costs are told of: HEIGHT,WIDTH.")
-]
-Flag = Parameter(negative=())
+app.command(predicting.predict)
+app.command(predicting.evaluate)
+app.command(exporting.export)
+app.command(exporting.verify)
+app.command(exporting.bench)
 
 
 def main() -> None:
@@ -147,88 +143,6 @@ def train(
 
 
 @app.command
-def evaluate(
-    run_or_file: Annotated[Path, Parameter(help="A run folder or a weights file.")],
-    data: Annotated[Path, Parameter(help="Folder of images and masks.")],
-    /,
-    *,
-    split: Annotated[str, Parameter(help="Which part of the data.")] = "val",
-    out: Annotated[Path | None, Parameter(help="Also write scores.json there.")] = None,
-    set: Sets = (),
-    json: Json = False,
-) -> int:
-    """Score a model on a data set: per class and whole, at the pictures' own sizes."""
-    from atrous.cli.options import answering_recipe
-    from atrous.cli.tables import scores_table
-    from atrous.evaluate import evaluate as evaluated
-    from atrous.files import make_folder, write_whole
-
-    recipe = answering_recipe(set)
-    evaluation = evaluated(
-        run_or_file,
-        data,
-        split=split,
-        weights=recipe.predict.weights,
-        device=recipe.device,
-        threads=recipe.threads,
-        output_stride=recipe.predict.output_stride,
-        track=tracked("evaluating", "pictures"),
-    )
-    for note in evaluation.notes:
-        say(note)
-    text = as_json(evaluation.to_dict())
-    if out:
-        make_folder(out)
-        write_whole(out / "scores.json", text.encode())
-    print(text if json else scores_table(evaluation))
-    return 0
-
-
-@app.command
-def predict(
-    run_or_file: Annotated[Path, Parameter(help="A run folder or a weights file.")],
-    /,
-    *inputs: Annotated[str, Parameter(help="Pictures, folders, globs.")],
-    out: Annotated[Path, Parameter(help="Folder for the masks.")],
-    overlay: Annotated[
-        bool, Flag, Parameter(help="Also write pictures under their masks.")
-    ] = False,
-    set: Sets = (),
-    json: Json = False,
-) -> int:
-    """Write the masks of pictures as index PNGs with the classes' palette.
-
-    Those of a multilabel model are folders with a 0/255 PNG a class.
-    """
-    from atrous.cli.options import answering_recipe
-    from atrous.predict import predict as predicted
-
-    recipe = answering_recipe(set)
-    masks, failures = predicted(
-        run_or_file,
-        inputs,
-        out=out,
-        overlay=overlay,
-        weights=recipe.predict.weights,
-        device=recipe.device,
-        threads=recipe.threads,
-        output_stride=recipe.predict.output_stride,
-        track=tracked("predicting", "pictures"),
-    )
-    for failure in failures:
-        say(f"skipped {failure}")
-    if json:
-        skipped = [{"picture": error.where, "reason": str(error)} for error in failures]
-        print(
-            as_json({"out": str(out), "masks": [str(path) for path in masks], "skipped": skipped})
-        )
-    else:
-        left = f", {len(failures)} skipped" if failures else ""
-        print(f"{len(masks)} masks in {out}{left}")
-    return 1 if failures else 0
-
-
-@app.command
 def report(
     run: Annotated[Path, Parameter(help="A run folder.")],
     /,
@@ -244,17 +158,21 @@ def report(
 
 @app.command
 def info(
-    run_or_file: Annotated[Path, Parameter(help="A run folder or a weights file.")],
+    run_or_file: Annotated[Path, Parameter(help="A run folder, weights or exported file.")],
     /,
     *,
     size: PictureSize = None,
+    manifest: Manifest = None,
     json: Json = False,
 ) -> int:
-    """Say what a run or a weights file holds, and what its network sees."""
+    """Say what a run or a file holds, and what its network sees."""
     from atrous.cli.networks import network_of, size_of
     from atrous.cli.tables import info_table
+    from atrous.exported import is_exported
     from atrous.runs import read_model, weights_file
 
+    if is_exported(run_or_file):
+        return exporting.describe(run_or_file, manifest, json=json)
     path = weights_file(run_or_file)
     weights = read_model(path)
     facts = {"file": str(path), "digest": weights.digest, **weights.about}
@@ -353,27 +271,3 @@ def outside_cause(error: Exception) -> str | None:
                 "read and written there. Make room or get permission, or choose another folder."
             )
     return None
-
-
-def say(text: str) -> None:
-    """A line for the person at the terminal."""
-    print(text, file=sys.stderr, flush=True)
-
-
-def as_json(value: Any) -> str:
-    """What `--json` prints."""
-    return json.dumps(value, ensure_ascii=False, indent=1)
-
-
-def tracked(verb: str, unit: str) -> Callable[[Sequence[Any]], Iterable[Any]]:
-    """Wraps a sequence so that a bar shows on a terminal how far it is."""
-
-    def track(items: Sequence[Any]) -> Iterable[Any]:
-        from rich.console import Console
-        from rich.progress import track as bar
-
-        console = Console(stderr=True)
-        text = f"{verb} {len(items)} {unit}"
-        return bar(items, text, console=console, transient=True, disable=not console.is_terminal)
-
-    return track

@@ -1,12 +1,39 @@
 """Which options of `--set` a command takes."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 from atrous.errors import RecipeError
 from atrous.recipe import Recipe, make_recipe
 
+if TYPE_CHECKING:
+    from atrous.predict.predictor import Loading
 
-def answering_recipe(sets: tuple[str, ...]) -> Recipe:
+
+def answering(
+    sets: tuple[str, ...],
+    *,
+    engine: str | None = None,
+    precision: str | None = None,
+    threads: int | None = None,
+    manifest: Path | None = None,
+) -> "Loading":
+    """What a command asks of `load`: flags and `--set`, without what is left as it is by itself."""
+    flags = {"predict.engine": engine, "predict.precision": precision, "threads": threads}
+    recipe, usual = answering_recipe(sets, flags), Recipe()
+    asked: dict[str, Any] = {
+        key: value for key, value in recipe.predict if value != getattr(usual.predict, key)
+    }
+    for key in ("device", "threads"):
+        if (value := getattr(recipe, key)) != getattr(usual, key):
+            asked[key] = value
+    loading: Loading = asked | ({"manifest": manifest} if manifest else {})  # pyright: ignore[reportAssignmentType]
+    return loading
+
+
+def answering_recipe(sets: tuple[str, ...], flags: dict[str, Any] | None = None) -> Recipe:
     """The options of a command that uses a trained model; others would be without effect."""
-    recipe = make_recipe(sets=sets)
+    recipe = make_recipe(flags=flags, sets=sets)
     for text in sets:
         key = _key(text)
         if not key.startswith("predict.") and key not in ("device", "threads"):

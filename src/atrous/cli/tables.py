@@ -29,11 +29,12 @@ def scores_table(evaluation: Evaluation) -> str:
         (f"boundary IoU ({boundary.distance} px)", boundary.miou),
     ]
     images = f"{evaluation.split}: {evaluation.num_images} images"
+    answered = "; ".join(filter(None, (evaluation.weights, evaluation.engine)))
     lines += [
         "",
         aligned((name, _percent(value, 6)) for name, value in whole),
         "",
-        f"{images}, {scores.pixels:,} pixels with truth; {evaluation.weights}.",
+        f"{images}, {scores.pixels:,} pixels with truth; {answered}.",
         RULES,
     ]
     return "\n".join(lines)
@@ -72,8 +73,8 @@ def imported_table(facts: dict[str, Any]) -> str:
         ("run", facts["run"]),
         ("model", f"{facts['model']} on {facts['encoder']}, as in {facts['from']}"),
         ("parameters", f"{facts['parameters'] / 1e6:.2f} M"),
-        ("classes", f"{len(names)}: {_shortened(names)}"),
-        ("pixels", f"less {_numbers(rules['mean'])}, divided by {_numbers(rules['std'])}"),
+        ("classes", f"{len(names)}: {shortened(names)}"),
+        ("pixels", f"less {numbers(rules['mean'])}, divided by {numbers(rules['std'])}"),
         ("padding", rules["padding"]),
         ("resizing", rules["resizing"]),
         ("tiles", f"not as the whole picture: {reasons}" if reasons else "as the whole picture"),
@@ -105,11 +106,13 @@ def aligned(rows: Iterable[tuple[str, str]]) -> str:
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 
 
-def _numbers(values: list[float]) -> str:
+def numbers(values: Sequence[float]) -> str:
+    """Numbers in a line."""
     return ", ".join(f"{value:g}" for value in values)
 
 
-def _shortened(names: list[str]) -> str:
+def shortened(names: list[str]) -> str:
+    """The first of many names."""
     more = ", …" if len(names) > NAMES_SHOWN else ""
     return ", ".join(names[:NAMES_SHOWN]) + more
 

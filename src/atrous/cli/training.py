@@ -8,11 +8,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from atrous.cli import as_json
+from atrous.cli.progress import PLAIN_SECONDS, duration
+from atrous.cli.speaking import as_json
 from atrous.runs import RunFolder
 from atrous.train.events import Event, Finished, Note, Started, Stepped, Stopped, Validated
-
-PLAIN_SECONDS = 20.0  # between two lines where there is no terminal
 
 
 def show(
@@ -118,17 +117,3 @@ class Display:
             f"step {event.step}  loss {self.loss:.3f}  val mIoU {scores.miou:.4f}"
             f"  pixel accuracy {scores.pixel_accuracy:.4f}{'  best so far' if event.best else ''}"
         )
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them.
-
-    Example:
-        >>> duration(95), duration(7300)
-        ('1 min 35 s', '2 h 1 min')
-    """
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

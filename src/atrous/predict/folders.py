@@ -1,4 +1,4 @@
-"""Which pictures are predicted, and where each mask goes: planned whole before the first write."""
+"""Which pictures are predicted, and where what is written goes: planned before the first write."""
 
 import glob
 from collections.abc import Iterable, Sequence
@@ -6,44 +6,139 @@ from pathlib import Path
 from typing import NamedTuple
 
 from atrous.data.images import is_image
-from atrous.errors import DataError, RunError
+from atrous.errors import DataError, RecipeError, RunError
+
+
+class Wanted(NamedTuple):
+    """What is written of a picture beside its mask."""
+
+    overlay: bool = False
+    probabilities: bool = False
+    confidence: bool = False
+
+
+MASKS = Wanted()  # nothing else
 
 
 class Job(NamedTuple):
-    """A picture, its mask to be (a file, or a folder of planes), and the overlay beside it."""
+    """A picture and the files that may be made of it; the mask may be a folder of planes.
+
+    `name` is the picture's path below what was given, with `/`.
+    """
 
     image: Path
+    name: str
     mask: Path
+    planes: tuple[Path, ...]
     overlay: Path
-    planes: tuple[Path, ...] = ()
+    probabilities: Path
+    confidence: Path
+
+    def files(self, wanted: Wanted) -> tuple[Path, ...]:
+        """The files that make it finished."""
+        beside = (self.overlay, self.probabilities, self.confidence)
+        return (
+            *(self.planes or (self.mask,)),
+            *(f for f, w in zip(beside, wanted, strict=True) if w),
+        )
 
 
-def plan(inputs: Iterable[str | Path], out: Path, *, planes: Sequence[str] = ()) -> list[Job]:
-    """The jobs for pictures, folders (searched through) and globs.
+class Shard(NamedTuple):
+    """The part that one of several machines does: its number, from 1, and how many there are."""
 
-    The mask of `FOLDER/a/b.jpg` is `OUT/a/b.png`, its overlay `OUT/overlay/a/b.jpg`. With the
-    names of `planes` the mask is a folder of them, `OUT/a/b/PLANE.png`.
+    number: int = 1
+    total: int = 1
+
+    def of(self, jobs: Sequence[Job]) -> list[Job]:
+        """Its jobs; together the shards have all of them, each one once."""
+        return [*jobs[self.number - 1 :: self.total]]
+
+
+def shard_of(text: str) -> Shard:
+    """The shard that `I/N` names.
+
+    Example:
+        >>> shard_of("2/4")
+        Shard(number=2, total=4)
 
     Raises:
-        DataError: nothing to do, or an input that is not there.
-        RunError: two pictures want one mask, or a mask would replace a picture.
+        RecipeError: it names none.
     """
+    number, slash, total = text.partition("/")
+    if slash and number.strip().isdecimal() and total.strip().isdecimal():
+        shard = Shard(int(number), int(total))
+        if 1 <= shard.number <= shard.total:
+            return shard
+    raise RecipeError(
+        "--shard",
+        found=f"is {text!r}",
+        allowed="it is I/N, the part I, from 1 to N, of N",
+        fix="Write 2/4 for the second of four machines.",
+    )
+
+
+def pictures(inputs: Iterable[str | Path], out: Path) -> list[tuple[Path, Path]]:
+    """The pictures of files, folders (searched through) and globs; none of those in `out`.
+
+    Each with its path below what was given.
+
+    Raises:
+        DataError: there are none, or an input is not there.
+    """
+    inputs = [*inputs]
     found = [pair for text in inputs for pair in _pictures(str(text), out.resolve())]
     if not found:
         raise _nothing(", ".join(str(text) for text in inputs) or "predict")
+    return found
+
+
+def plan(
+    inputs: Iterable[str | Path],
+    out: Path,
+    *,
+    planes: Sequence[str] = (),
+    wanted: Wanted = MASKS,
+) -> list[Job]:
+    """The jobs for `pictures`, in the order of their names, whatever that of the inputs.
+
+    The mask of `FOLDER/a/b.jpg` is `OUT/a/b.png`, its overlay `OUT/overlay/a/b.jpg`, and so on.
+    With the names of `planes` the mask is a folder of them, `OUT/a/b/PLANE.png`.
+
+    Raises:
+        DataError: nothing to do, or an input that is not there.
+        RunError: two pictures want one file, or one would replace a picture.
+    """
+    return planned(pictures(inputs, out), out, planes=planes, wanted=wanted)
+
+
+def planned(
+    found: Iterable[tuple[Path, Path]], out: Path, *, planes: Sequence[str], wanted: Wanted
+) -> list[Job]:
+    """`plan` for pictures that are found already."""
     jobs: dict[Path, Job] = {}
     owner: dict[Path, Job] = {}
     for image, relative in found:
-        mask = out / relative.with_suffix("" if planes else ".png")
-        overlay = out / "overlay" / relative.with_suffix(".jpg")
-        job = Job(image, mask, overlay, tuple(mask / f"{name}.png" for name in planes))
-        for path in (job.mask, *job.planes):
+        job = _job(image, relative, out, planes)
+        for path in dict.fromkeys((job.mask, *job.files(wanted))):
             earlier = owner.setdefault(path, job)
-            if earlier.image.resolve() != image.resolve():
+            if earlier is not job and earlier.image.resolve() != image.resolve():
                 raise _collision(path, earlier, job)
         jobs.setdefault(job.mask, job)
-    _refuse_sources(jobs.values())
-    return list(jobs.values())
+    _refuse_sources(jobs.values(), wanted)
+    return sorted(jobs.values(), key=lambda job: job.name)
+
+
+def _job(image: Path, relative: Path, out: Path, planes: Sequence[str]) -> Job:
+    mask = out / relative.with_suffix("" if planes else ".png")
+    return Job(
+        image,
+        relative.as_posix(),
+        mask,
+        tuple(mask / f"{name}.png" for name in planes),
+        overlay=out / "overlay" / relative.with_suffix(".jpg"),
+        probabilities=out / "probabilities" / relative.with_suffix(".npy"),
+        confidence=out / "confidence" / relative.with_suffix(".png"),
+    )
 
 
 def _pictures(text: str, out: Path) -> list[tuple[Path, Path]]:
@@ -63,10 +158,10 @@ def _pictures(text: str, out: Path) -> list[tuple[Path, Path]]:
     return found
 
 
-def _refuse_sources(jobs: Iterable[Job]) -> None:
+def _refuse_sources(jobs: Iterable[Job], wanted: Wanted) -> None:
     sources = {job.image.resolve() for job in jobs}
     for job in jobs:
-        for target in (*(job.planes or (job.mask,)), job.overlay):
+        for target in job.files(wanted):
             if target.resolve() in sources:
                 raise RunError(
                     target,
@@ -86,9 +181,10 @@ def _nothing(where: str) -> DataError:
 
 
 def _collision(path: Path, one: Job, other: Job) -> RunError:
+    what = "the mask" if path in (other.mask, *other.planes) else "a file"
     return RunError(
         path,
-        found=f"would be the mask of both {one.image} and {other.image}",
-        allowed="each picture needs a mask of its own",
+        found=f"would be {what} of both {one.image} and {other.image}",
+        allowed="each picture needs a mask and files of its own",
         fix="Predict them into different folders.",
     )

@@ -1,83 +1,193 @@
 """Image -> mask at the image's own size, through any engine."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from threading import Semaphore
+from typing import Any, Unpack
 
 import numpy as np
+from jaxtyping import Float32, UInt8
 
 from atrous.classes import Classes
 from atrous.data.images import as_image, fit_image
 from atrous.data.masks import blend, colourise
+from atrous.errors import AtrousError, ImageError, WeightsError
+from atrous.kernels.certainty import (
+    confidence_at_pixels,
+    entropy_at_pixels,
+    probabilities_at_pixels,
+)
 from atrous.kernels.resize import argmax_at_pixels, threshold_at_pixels
-from atrous.predict.engines import Engine, open_engine
-from atrous.types import Image, Mask
+from atrous.predict.augmentation import AS_IT_IS, Augmentation
+from atrous.predict.engines import Answering, Engine, open_engine
+from atrous.types import GridLogits, Image, Mask, Placement
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The mask of one image, `H W` as `Classes` says, with its label space."""
+    """The mask of one image, `H W` as `Classes` says, with its label space and grid logits.
+
+    Everything else is made when it is asked for. `rows` are those of the picture that are
+    wanted: so full-size maps can be made strip by strip.
+    """
 
     mask: Mask
     classes: Classes
     image: Image
+    logits: GridLogits
+    grid: Placement
 
-    def coloured(self) -> np.ndarray:
-        """The mask in the classes' colours, uint8 `H W 3`; the mean where several are there."""
+    def coloured(self) -> UInt8[np.ndarray, "H W 3"]:
+        """The mask in the classes' colours; the mean where several are there."""
         return colourise(self.mask, self.classes)
 
-    def overlay(self, opacity: float = 0.55) -> np.ndarray:
-        """The image under the coloured mask, uint8 `H W 3`."""
+    def overlay(self, opacity: float = 0.55) -> UInt8[np.ndarray, "H W 3"]:
+        """The image under the coloured mask."""
         return blend(self.image, self.mask, self.classes, opacity)
+
+    def probabilities(self, rows: slice | None = None) -> Float32[np.ndarray, "K H W"]:
+        """The probability of each class at each pixel; of multilabel each by itself."""
+        return probabilities_at_pixels(self.logits, **self._where(rows))
+
+    def confidence(self, rows: slice | None = None) -> Float32[np.ndarray, "H W"]:
+        """The probability that each pixel is right; of multilabel, in its least certain class."""
+        return confidence_at_pixels(self.logits, **self._where(rows))
+
+    def entropy(self, rows: slice | None = None) -> Float32[np.ndarray, "H W"]:
+        """How uncertain each pixel is, in nats: 0 where it is sure, ln K where all classes tie.
+
+        Of multilabel the sum over its classes, of which each is a decision.
+        """
+        return entropy_at_pixels(self.logits, **self._where(rows))
+
+    def shares(self) -> dict[str, float]:
+        """The share of the picture's pixels that each class has; those of multilabel overlap."""
+        from atrous.predict.shares import class_shares
+
+        shares = class_shares(self.mask, self.classes)
+        return dict(zip(self.classes.names, shares.tolist(), strict=True))
+
+    def _where(self, rows: slice | None) -> dict[str, Any]:
+        size, task = self.mask.shape, self.classes.task
+        return {"grid": self.grid, "size": size, "task": task, "rows": rows}
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """`predictor(image).mask`: images of any size as arrays, paths or PIL images."""
+    """`predictor(image).mask`: images of any size as arrays, paths or PIL images.
+
+    Threads may share one: as many calls are in the engine at once as it gains from, the others
+    wait; decoding goes on beside. `description` says which weights these are, `note` which
+    engine was chosen.
+    """
 
     engine: Engine
     classes: Classes
     digest: str = ""
     description: str = ""
+    note: str = ""
+    augmentation: Augmentation = AS_IT_IS
+    _lanes: Semaphore = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_lanes", Semaphore(max(1, self.engine.lanes)))
 
     def __call__(self, image: Any) -> Prediction:
-        """The prediction for an image: ndarray `H W` or `H W C` (uint8, uint16), path, or PIL.
+        """The prediction for an image: ndarray `H W` or `H W C`, path, or PIL.
+
+        Arrays are of uint8, uint16 or float32.
 
         Raises:
-            ImageError: it cannot be decoded or is no picture.
+            ImageError: it cannot be decoded, is no picture, or none for this model.
+            WeightsError: the model gives no numbers (NaN).
         """
+        where = image if isinstance(image, str | Path) else "the picture"
         pixels = as_image(image)
-        fitted = fit_image(pixels, bands=self.engine.bands, dtype=self.engine.dtype)
-        logits = self.engine(fitted[None])[0]
+        try:
+            fitted = fit_image(pixels, bands=self.engine.bands, dtype=self.engine.dtype)
+        except ImageError as error:
+            raise _at(where, error) from None
+        grid = self.engine.grid
+        logits = self.augmentation.logits(self._answer, fitted, grid=grid)
         decide = argmax_at_pixels if self.classes.task == "multiclass" else threshold_at_pixels
-        mask = decide(
-            logits, grid=self.engine.grid, size=fitted.shape[:2], dtype=self.classes.dtype
+        try:
+            mask = decide(
+                logits,
+                grid=grid,
+                size=fitted.shape[:2],
+                dtype=self.classes.dtype,
+                parallel=self.engine.lanes <= 1,
+            )
+        except ValueError:
+            if not np.isnan(logits).any():
+                raise
+            raise self._no_numbers(where, fitted) from None
+        return Prediction(mask, self.classes, pixels, logits, grid)
+
+    def _answer(self, image: Image) -> GridLogits:
+        with self._lanes:
+            return self.engine(image[None])[0]
+
+    def _no_numbers(self, where: object, image: Image) -> AtrousError:
+        if not np.isfinite(image).all():
+            count = int(np.count_nonzero(~np.isfinite(image).all(2)))
+            return ImageError(
+                where,
+                found=f"has {count} pixels that are no numbers (NaN or infinite)",
+                allowed="a network spreads them over the picture, and no class is the largest",
+                fix="Give them a value, such as the mean of their band.",
+            )
+        return WeightsError(
+            where,
+            found=f"gets logits that are no numbers (NaN) from {self.description or 'the model'}",
+            allowed="its pixels are numbers, so the weights are damaged, or were trained on pixels "
+            "of another scale",
+            fix="Try other weights, and pictures such as the model was trained on.",
         )
-        return Prediction(mask, self.classes, pixels)
+
+
+class Loading(Answering, total=False):
+    """What may be said of how a model answers, and of how pictures are shown to it."""
+
+    flip: bool
+    """Average the logits of the picture and its mirror image."""
+    scales: Iterable[float]
+    """Average the logits of the picture at these scales, 1 among them."""
 
 
 def load(
     run_or_file: str | Path,
     *,
-    weights: str = "last",
-    device: str = "auto",
-    threads: int = 0,
-    output_stride: int = 0,
+    flip: bool = False,
+    scales: Iterable[float] = (1.0,),
+    **options: Unpack[Answering],
 ) -> Predictor:
-    """The predictor of a run folder or weights file.
+    """The predictor of a run folder, a weights file or an exported file.
 
-    `weights` is `last` or `best`; `threads` other than 0 sets those of torch; `output_stride`
-    other than 0 gives the trained weights another stride (8 is finer than 16, and slower).
+    `flip` and `scales` show each picture more than once and average the logits. `engine` is
+    torch for a run, onnxruntime or openvino for an exported file, `precision` f32, bf16 or int8;
+    where they are not given they are chosen, and `Predictor.note` says so. `threads` are those of
+    the CPU, 0 = one for each core; `lanes` calls at once share them. Of a run, `weights` are
+    `last` or `best`, `output_stride` other than 0 gives them another stride (8 is finer than 16,
+    and slower), and `device` is torch's. `manifest` is the side file of a graph of another
+    program.
+
+    Raises:
+        RunError, WeightsError: nothing usable is there.
+        RecipeError: an option that this file or this machine cannot follow.
 
     Example:
-        predictor = atrous.load("runs/street")
+        predictor = atrous.load("street.onnx")
         mask = predictor("photo.jpg").mask  # uint8 H W
     """
-    opened = open_engine(
-        Path(run_or_file),
-        weights=weights,
-        device=device,
-        threads=threads,
-        output_stride=output_stride,
+    augmentation = Augmentation(flip, tuple(scales))
+    opened = open_engine(Path(run_or_file), **options)
+    return Predictor(*opened, augmentation=augmentation)
+
+
+def _at(where: object, error: ImageError) -> ImageError:
+    """The error of a picture that did not know its name."""
+    return ImageError(
+        where, found=error.found, allowed=error.allowed, fix=error.fix, code=error.code
     )
-    return Predictor(opened.engine, opened.classes, opened.digest, opened.description)

@@ -67,7 +67,7 @@ class Recipe(Options):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where torch computes."""
     threads: int = Field(default=0, ge=0, le=1024)
-    """CPU threads of torch; 0 = as many as cores."""
+    """CPU threads; 0 = as many as cores."""
     task: Literal["auto", "multiclass", "binary", "multilabel"] = "auto"
     """What a pixel can be; auto: as the data set says or its masks show."""
     layout: Literal["auto", LayoutName] = "auto"

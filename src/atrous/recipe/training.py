@@ -1,11 +1,13 @@
 """How a model is trained: what happens to pictures, the loss, the optimisation."""
 
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from atrous.classes import Weighting
 from atrous.recipe.table import Options
+
+SMALLEST, LARGEST = 0.125, 8.0  # scales of a picture that is predicted
 
 
 class Augment(Options):
@@ -116,10 +118,34 @@ class Train(Options):
     """Steps between validations; 0 = an eighth of all."""
 
 
+def averaged(scales: tuple[float, ...]) -> tuple[float, ...]:
+    """The scales of a picture whose logits may be averaged, as they are.
+
+    Raises:
+        ValueError: one is out of range or twice there, or 1 is missing.
+    """
+    if 1 not in scales or len({*scales}) < len(scales):
+        raise ValueError("scales are different numbers, 1 among them: its grid is that of all")
+    if not all(SMALLEST <= scale <= LARGEST for scale in scales):
+        raise ValueError(f"scales lie between {SMALLEST:g} and {LARGEST:g}")
+    return scales
+
+
+Scales = Annotated[tuple[float, ...], Field(strict=False), AfterValidator(averaged)]
+
+
 class Predict(Options):
-    """Which weights of a run answer, and how finely."""
+    """How a trained model answers."""
 
     weights: Literal["last", "best"] = "last"
-    """Best was chosen on val."""
+    """Of a run. Best was chosen on val."""
     output_stride: Literal[0, 8, 16, 32] = 0
     """Of the trained weights; 0 = as they were trained."""
+    engine: Literal["auto", "torch", "onnxruntime", "openvino"] = "auto"
+    """Auto: torch for a run, the fastest there for an exported file."""
+    precision: Literal["auto", "f32", "bf16", "int8"] = "auto"
+    """Auto: that of the run or file."""
+    flip: bool = False
+    """Average the logits of the picture and its mirror image."""
+    scales: Scales = (1.0,)
+    """Average the logits of the picture at these scales."""

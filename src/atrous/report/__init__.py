@@ -1,6 +1,6 @@
-"""A run -> one HTML page that needs nothing else: curves, scores, confusions, pictures.
+"""A run or an evaluation -> one HTML page that needs nothing else: curves, scores, pictures.
 
-`contents` reads the run folder, `gallery` predicts the pictures to show, `charts`, `pictures`
+`contents` reads the folder, `gallery` predicts the pictures to show, `charts`, `pictures`
 and `tables` draw, `page` puts it together. The page loads nothing from anywhere.
 """
 
@@ -14,13 +14,14 @@ from atrous.runs import RunFolder
 
 
 def report(run: str | Path, *, out: str | Path | None = None) -> Path:
-    """The path of the page, `report.html` in the run folder unless `out` names another file.
+    """The path of the page, `report.html` in the folder `run` unless `out` names another file.
 
-    The worst and the best pictures are predicted again with the run's weights; where its data
-    set or its weights are gone, the page says so and has no pictures.
+    The folder is a run's, or that which `atrous evaluate MODEL DATA --out DIR` wrote. The worst
+    and the best pictures are predicted again by the model that was scored; where it or its data
+    set is gone, the page says so and has no pictures.
 
     Raises:
-        RunError: no run is there, it has no scores yet, or the page cannot be written.
+        RunError: neither is there, it has no scores yet, or the page cannot be written.
 
     Example:
         atrous.report("runs/street")

@@ -1,9 +1,9 @@
-"""A run folder -> what a report shows, as plain values."""
+"""A run folder, or what `atrous evaluate --out` wrote -> what a report shows, as plain values."""
 
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from atrous.classes import Classes
 from atrous.errors import RunError
 from atrous.report.pictures import Layers
 from atrous.runs import RunFolder
+
+MODEL = "model.json"  # which model an evaluation scored
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,21 @@ class Shown:
 
 
 @dataclass(frozen=True)
+class Model:
+    """Which model an evaluation scored, as its `model.json` says: `options` are those of `load`."""
+
+    path: str
+    digest: str = ""
+    description: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Contents:
-    """Everything that a report shows. `note` says why pictures are missing or not the scored."""
+    """Everything that a report shows. `note` says why pictures are missing or not the scored.
+
+    An evaluation has no recipe and no log, but names its model; a run is its own model.
+    """
 
     name: str
     scores: Mapping[str, Any]
@@ -72,6 +87,7 @@ class Contents:
     recipe: str = ""
     dataset: Mapping[str, Any] = field(default_factory=dict)
     log: Log = field(default_factory=Log)
+    model: Model | None = None
     worst: tuple[Shown, ...] = ()
     best: tuple[Shown, ...] = ()
     note: str = ""
@@ -95,23 +111,25 @@ class Contents:
 
 
 def read_contents(run: Path) -> Contents:
-    """What the files of a run say, without pictures.
+    """What the files of a run or of an evaluation say, without pictures.
 
     Raises:
-        RunError: no run is there, it has no scores yet, or a file is damaged.
+        RunError: neither is there, it has no scores yet, or a file is damaged.
     """
     folder = RunFolder(run)
     _must_be_scored(folder)
-    scores = _json(folder.scores)
-    dataset = _json(folder.dataset) if folder.dataset.is_file() else {}
-    return Contents(
+    scores = _json(folder.scores, folder)
+    dataset = _json(folder.dataset, folder) if folder.dataset.is_file() else {}
+    known = Contents(
         name=run.resolve().name,
         scores=scores,
         classes=_classes(dataset, scores, folder),
-        recipe=folder.recipe.read_text(encoding="utf-8", errors="replace"),
         dataset=dataset,
-        log=read_log(folder.log),
     )
+    if not folder.is_run:
+        return replace(known, model=_model(folder))
+    recipe = folder.recipe.read_text(encoding="utf-8", errors="replace")
+    return replace(known, recipe=recipe, log=read_log(folder.log))
 
 
 def read_log(path: Path) -> Log:
@@ -136,31 +154,56 @@ def read_log(path: Path) -> Log:
 
 
 def _must_be_scored(folder: RunFolder) -> None:
+    if folder.scores.is_file():
+        return
+    path = folder.path
+    if path.is_file():
+        raise RunError(
+            path,
+            found="is a file",
+            allowed="a report is made of a run folder, or of the folder of an evaluation",
+            fix=f"For that of a model: `atrous evaluate {path} DATA --out DIR`, then "
+            "`atrous report DIR`.",
+        )
     if not folder.is_run:
-        there = folder.path.is_dir()
         raise RunError(
-            folder.path,
-            found="is a folder without recipe.toml" if there else "is not a folder",
-            allowed="a report is made of a run folder",
-            fix="`atrous train DATA --out RUN` makes one.",
+            path,
+            found="is a folder without recipe.toml and scores.json"
+            if path.is_dir()
+            else "is not a folder",
+            allowed="a report is made of a run folder, or of the folder of an evaluation",
+            fix="`atrous train DATA --out RUN` makes the one, `atrous evaluate RUN_OR_FILE DATA "
+            "--out DIR` the other.",
         )
-    if not folder.scores.is_file():
-        raise RunError(
-            folder.path,
-            found="has no scores.json yet",
-            allowed="a report shows the scores that are written when training ends",
-            fix=f"Finish it with `atrous train DATA --out {folder.path} --resume`; of imported "
-            "weights there is no training to report: `atrous evaluate` scores them.",
-        )
+    raise RunError(
+        path,
+        found="has no scores.json yet",
+        allowed="a report shows the scores that are written when training ends",
+        fix=f"Finish it with `atrous train DATA --out {path} --resume`; imported weights have no "
+        f"training to report: `atrous evaluate {path} DATA --out DIR`, then `atrous report DIR`.",
+    )
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _model(folder: RunFolder) -> Model | None:
+    """The model that was scored; None where an earlier atrous did not write it down."""
+    path = folder.path / MODEL
+    if not path.is_file():
+        return None
+    value = _json(path, folder)
+    options = value.get("options") or {}
+    if not isinstance(value.get("model"), str) or not isinstance(options, dict):
+        raise _damaged(path, "does not say which model was scored, with which options", folder)
+    digest, description = (str(value.get(key) or "") for key in ("digest", "description"))
+    return Model(value["model"], digest, description, options)
+
+
+def _json(path: Path, folder: RunFolder) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise _damaged(path, f"cannot be read as JSON ({error})") from None
+        raise _damaged(path, f"cannot be read as JSON ({error})", folder) from None
     if not isinstance(value, dict):
-        raise _damaged(path, f"holds a {type(value).__name__}")
+        raise _damaged(path, f"holds a {type(value).__name__}", folder)
     return value
 
 
@@ -174,22 +217,25 @@ def _classes(dataset: Mapping[str, Any], scores: Mapping[str, Any], folder: RunF
     except (KeyError, TypeError, ValueError):
         known, names, task = False, (), "multiclass"
     if not known or not {"mIoU", "pixel_accuracy", "pixels"} <= scores.keys():
-        raise _damaged(folder.scores, "lacks scores, classes or a square confusion matrix")
+        found = "lacks scores, classes or a square confusion matrix"
+        raise _damaged(folder.scores, found, folder)
     try:
         classes = Classes.from_dict(dataset["classes"])
     except (KeyError, TypeError, ValueError, AttributeError):
         return Classes(names, task=task)
     if classes.names != names:
-        raise _damaged(folder.dataset, "has other classes than scores.json")
+        raise _damaged(folder.dataset, "has other classes than scores.json", folder)
     return classes
 
 
-def _damaged(path: Path, found: str) -> RunError:
+def _damaged(path: Path, found: str, folder: RunFolder) -> RunError:
+    evaluated = f"`atrous evaluate RUN_OR_FILE DATA --out {folder.path}`"
+    again = "`atrous train DATA --out RUN --resume`" if folder.is_run else evaluated
     return RunError(
         path,
         found=found,
         allowed="a report needs the file as training and evaluation write it",
-        fix="Make it again with `atrous train DATA --out RUN --resume`.",
+        fix=f"Make it again with {again}.",
     )
 
 

@@ -1,17 +1,21 @@
-"""The worst and the best pictures of a run, predicted again to be looked at."""
+"""The worst and the best pictures of a split, predicted again to be looked at."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from atrous.classes import Classes
-from atrous.errors import AtrousError
+from atrous.errors import AtrousError, RunError
 from atrous.metrics.scores import scored
-from atrous.report.contents import Contents, Shown
+from atrous.report.contents import MODEL, Contents, Model, Shown
 from atrous.report.pictures import layers
 from atrous.report.tables import largest_confusions
+from atrous.runs import RunFolder
 from atrous.types import Image, Mask, Sample
+
+if TYPE_CHECKING:
+    from atrous.predict.predictor import Predictor
 
 EACH = 4  # pictures of the worst, and of the best
 SAME = 5e-4  # mIoU further apart than this is not the picture that was scored
@@ -68,14 +72,13 @@ def extremes(
 def _opened(contents: Contents, run: Path) -> tuple[Read, Predict]:
     """Ways to a picture of the split by its name, and to its mask."""
     from atrous.data.dataset import open_dataset
-    from atrous.predict.predictor import load
 
     root = contents.dataset.get("root")
     if not root:
         raise FileNotFoundError("dataset.json does not say where the data set is.")
     if not Path(root).is_dir():
         raise FileNotFoundError(f"The data set is no longer at {root}.")
-    predictor = load(run)
+    predictor = _predictor(contents.model, run)
     dataset = open_dataset(Path(root), classes=predictor.classes)
     pairs = {pair.name: pair for pair in dataset.split(contents.scores.get("split", "val"))}
 
@@ -83,6 +86,32 @@ def _opened(contents: Contents, run: Path) -> tuple[Read, Predict]:
         return dataset.read(pairs[name])
 
     return read, lambda image: predictor(image).mask
+
+
+def _predictor(model: Model | None, run: Path) -> "Predictor":
+    """Who answered: the run's own weights, or the model that was scored."""
+    from atrous.predict.predictor import Loading, load
+
+    if model is None and RunFolder(run).is_run:
+        return load(run)
+    if model is None:
+        raise FileNotFoundError("No model.json says which model was scored.")
+    if unknown := model.options.keys() - Loading.__optional_keys__:
+        raise RunError(
+            run / MODEL,
+            found=f"names the option {min(unknown)!r}",
+            allowed=f"a model is asked with {', '.join(sorted(Loading.__optional_keys__))}",
+            fix=f"Score it again with `atrous evaluate {model.path} DATA --out {run}`.",
+        )
+    predictor = load(model.path, **model.options)
+    if predictor.digest != model.digest:
+        raise RunError(
+            model.path,
+            found=f"has the digest {predictor.digest[:12]} now",
+            allowed=f"the model that was scored had {model.digest[:12]}",
+            fix=f"Score it again with `atrous evaluate {model.path} DATA --out {run}`.",
+        )
+    return predictor
 
 
 def _shown(

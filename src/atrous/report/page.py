@@ -1,4 +1,4 @@
-"""What a run's files say -> one HTML page that loads nothing from anywhere.
+"""The files of a run or an evaluation -> one HTML page that loads nothing from anywhere.
 
 Everything that comes from the user (names of classes and files, the recipe) is escaped, and
 the page's security policy lets no script run but its own.
@@ -15,7 +15,7 @@ import numpy as np
 
 from atrous.classes import Classes
 from atrous.report.charts import Curve, line_chart, smoothed
-from atrous.report.contents import Contents, Log, Shown
+from atrous.report.contents import Contents, Log, Model, Shown
 from atrous.report.tables import (
     chip,
     class_table,
@@ -31,7 +31,7 @@ LAYERS = ("photo", "truth", "prediction", "errors")
 
 
 def page(contents: Contents) -> str:
-    """The page of a run; the same contents give the same bytes."""
+    """The page of a run or of an evaluation; the same contents give the same bytes."""
     style, script = _resource("page.css"), _resource("page.js")
     style = style.replace("/*heat-light*/", heat_rules(dark=False))
     style = style.replace("/*heat-dark*/", heat_rules(dark=True))
@@ -61,19 +61,19 @@ def page(contents: Contents) -> str:
 
 def _header(contents: Contents) -> str:
     scores, options = contents.scores, contents.option
-    model, encoder = options("model", "name"), options("model", "encoder")
     steps, seed = options("train", "steps"), contents.options.get("seed")
     splits = contents.dataset.get("splits") or {}
-    data = str(contents.dataset.get("root") or "").replace("\\", "/").rstrip("/").rpartition("/")[2]
+    data = _last(contents.dataset.get("root") or "")
     counts = ", ".join(f"{_pictures(split)} {name}" for name, split in splits.items())
     facts = [
         ("Task", contents.classes.task),
-        ("Model", model),
-        ("Encoder", encoder),
+        ("Model", options("model", "name") or _model(contents.model)),
+        ("Encoder", options("model", "encoder")),
         ("Data set", data + (f" ({counts})" if counts else "")),
         ("Steps", _count(steps)),
         ("Seed", seed),
         ("Weights", scores.get("weights")),
+        ("Engine", scores.get("engine")),
     ]
     tiles = [
         ("Pixel accuracy", score(scores["pixel_accuracy"])),
@@ -91,6 +91,11 @@ def _header(contents: Contents) -> str:
         f"<dl class=tiles>{_pairs(tiles)}</dl></div>"
         f"<p class=lead>{_in_words(contents)}</p></header><main>"
     )
+
+
+def _model(model: Model | None) -> str:
+    """The name of the file or folder that was scored."""
+    return _last(model.path) if model else ""
 
 
 def _in_words(contents: Contents) -> str:
@@ -139,7 +144,8 @@ def _curves(log: Log) -> str:
 
 
 def _class_section(contents: Contents) -> str:
-    trends = [contents.log.class_iou(i) for i in range(len(contents.classes))]
+    count = len(contents.classes) if contents.recipe else 0  # an evaluation has no training
+    trends = [contents.log.class_iou(i) for i in range(count)]
     table = class_table(contents.scores["classes"], contents.classes, trends)
     return _section("Classes", table)
 
@@ -248,7 +254,7 @@ def _recipe(contents: Contents) -> str:
     recipe = f"<pre tabindex=0>{_commented(contents.recipe)}</pre>"
     return (
         (_section("What the scores mean", scored) if scored else "")
-        + _section("Recipe", recipe)
+        + (_section("Recipe", recipe) if contents.recipe else "")
         + "</main>"
     )
 
@@ -259,6 +265,8 @@ def _footer(contents: Contents) -> str:
     facts = [*contents.log.machine.items()]
     if speed.size:
         facts.append(("images/s in training", f"{float(np.median(speed)):.3g} (median)"))
+    if contents.model:
+        facts += [("model", contents.model.path), ("digest", contents.model.digest)]
     if contents.dataset.get("root"):
         facts.append(("data set", contents.dataset["root"]))
     machine = f"<dl class=facts>{_pairs(facts)}</dl>" if facts else ""
@@ -310,6 +318,11 @@ def _resource(name: str) -> str:
 
 def _strong(name: str) -> str:
     return f"<b>{escape(name)}</b>"
+
+
+def _last(path: str) -> str:
+    """The last name of a path of any system."""
+    return str(path).replace("\\", "/").rstrip("/").rpartition("/")[2]
 
 
 def _pictures(split: Any) -> str:

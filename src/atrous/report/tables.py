@@ -38,15 +38,17 @@ def class_table(
 ) -> str:
     """A row a class, in the classes' order; the best and the worst IoU are marked.
 
-    `trends` holds the IoU of each class at each validation. The column of boundary IoU is there
-    if the scores have it: those of before it was counted do not.
+    `trends` holds the IoU of each class at each validation; without any there is no column of
+    it. That of boundary IoU is there if the scores have it: those of before it was counted do not.
     """
     known = [row["IoU"] for row in rows if row["IoU"] is not None]
     marks = {min(known): "worst", max(known): "best"} if len(set(known)) > 1 else {}
     borders = any("boundary_IoU" in row for row in rows)
     lines = [
         _class_row(row, colour, trend, marks.get(row["IoU"], ""), borders)
-        for row, colour, trend in zip(rows, classes.colours, trends, strict=True)
+        for row, colour, trend in zip(
+            rows, classes.colours, trends or [None] * len(rows), strict=True
+        )
     ]
     heads = [
         f'<th scope="col"{wide}>{head}</th>'
@@ -57,7 +59,7 @@ def class_table(
             ("Precision", ' class="num"'),
             ("Recall", ' class="num"'),
             ("Pixel share", ' class="num"'),
-            ("IoU in training", ' class="trend"'),
+            *([("IoU in training", ' class="trend"')] if trends else []),
         ]
     ]
     return (
@@ -185,7 +187,7 @@ def percent(share: float | None) -> str:
 def _class_row(
     row: Mapping[str, Any],
     colour: Colour,
-    trend: Float64[np.ndarray, " V"],
+    trend: Float64[np.ndarray, " V"] | None,
     mark: str,
     borders: bool,
 ) -> str:
@@ -194,6 +196,7 @@ def _class_row(
     absent = ' title="in neither truth nor prediction"' if iou is None else ""
     label = f"IoU of {row['name']} at each validation"
     border = f'<td class="num">{score(row.get("boundary_IoU"))}</td>' if borders else ""
+    line = "" if trend is None else f'<td class="trend">{sparkline(trend, label=label)}</td>'
     return (
         f'<tr><th scope="row">{chip(colour)}{escape(row["name"])}{badge}</th>'
         f'<td class="wide"{absent}><span class="bar"><span style="width:{(iou or 0) * 100:.1f}%">'
@@ -201,7 +204,7 @@ def _class_row(
         f'{border}<td class="num">{score(row["precision"])}</td>'
         f'<td class="num">{score(row["recall"])}</td>'
         f'<td class="num">{percent(row["pixel_share"])}</td>'
-        f'<td class="trend">{sparkline(trend, label=label)}</td></tr>'
+        f"{line}</tr>"
     )
 
 

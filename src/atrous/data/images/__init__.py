@@ -27,4 +27,6 @@ from atrous.data.images.reading import read_header as read_header
 from atrous.data.images.reading import read_image as read_image
 from atrous.data.images.reading import read_tiff as read_tiff
 from atrous.data.images.refusals import PIXEL_LIMIT as PIXEL_LIMIT
+from atrous.data.images.resizing import resized as resized
+from atrous.data.images.writing import jpeg as jpeg
 from atrous.data.images.writing import write_jpeg as write_jpeg

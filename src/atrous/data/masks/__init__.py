@@ -9,7 +9,9 @@ from atrous.data.masks.painting import (
     IGNORE_COLOUR,
     blend,
     colourise,
+    flat_png,
     has_colour,
+    mask_png,
     write_mask,
 )
 from atrous.data.masks.planes import (
@@ -17,6 +19,7 @@ from atrous.data.masks.planes import (
     plane,
     plane_files,
     plane_names,
+    plane_pngs,
     read_planes,
     write_planes,
 )
@@ -27,11 +30,14 @@ __all__ = [
     "VOID",
     "blend",
     "colourise",
+    "flat_png",
     "has_colour",
     "is_mask",
+    "mask_png",
     "plane",
     "plane_files",
     "plane_names",
+    "plane_pngs",
     "read_lossy_mask",
     "read_mask",
     "read_planes",

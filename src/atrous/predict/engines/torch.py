@@ -5,14 +5,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float32
 
 from atrous.classes import Classes
 from atrous.errors import RecipeError, WeightsError
 from atrous.models.build import Segmenter, at_stride, build_model
-from atrous.predict.engines import Opened
+from atrous.predict.engines import EngineName, Opened, Precision
 from atrous.recipe import Recipe, from_tables
 from atrous.runs import read_model
-from atrous.types import Grid, Images, Statistics
+from atrous.types import Images, Placement, Statistics
 
 BANDS = 3  # of a model that holds no statistics of its own
 
@@ -20,11 +21,15 @@ BANDS = 3  # of a model that holds no statistics of its own
 class TorchEngine:
     """A `Segmenter` behind NumPy arrays; it is put into evaluation mode at each call."""
 
+    name: EngineName = "torch"
+    precision: Precision = "f32"
+    lanes = 1  # a call takes all threads of torch
+
     def __init__(self, model: Segmenter) -> None:
         self.model = model
 
     @property
-    def grid(self) -> Grid:
+    def grid(self) -> Placement:
         return self.model.grid
 
     @property
@@ -35,7 +40,7 @@ class TorchEngine:
     def dtype(self) -> str:
         return self.model.dtype
 
-    def __call__(self, images: Images) -> np.ndarray:
+    def __call__(self, images: Images, /) -> Float32[np.ndarray, "B K h w"]:
         self.model.eval()
         with torch.inference_mode():
             pixels = torch.from_numpy(
@@ -63,7 +68,15 @@ def open_torch(
     model = restored(recipe, classes.num_logits, about["dtype"], tensors, path)
     model = model.to(pick_device(device)).to(memory_format=torch.channels_last)
     words = describe(about) + (f", at output stride {output_stride}" if output_stride else "")
-    return Opened(TorchEngine(model), classes, digest, words)
+    return Opened(TorchEngine(model), classes, digest, words, _note(model))
+
+
+def _note(model: Segmenter) -> str:
+    """The engine in words, the threads of a CPU or the name of another device."""
+    threads = torch.get_num_threads()
+    cpu = f"{threads} thread{'s' * (threads > 1)}"
+    where = cpu if model.device.type == "cpu" else model.device.type
+    return f"Engine: torch {torch.__version__.partition('+')[0]}, f32, {where}."
 
 
 def restored(

@@ -1,0 +1,121 @@
+"""`atrous predict` and `atrous evaluate`: a trained model at work on pictures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from atrous.cli.flags import Engine, Flag, Json, Manifest, Precision, Sets, Threads
+from atrous.cli.speaking import as_json, say
+from atrous.errors import AtrousError
+
+Model = Annotated[Path, Parameter(help="A run folder, a weights file or an exported file.")]
+
+
+def predict(
+    run_or_file: Model,
+    /,
+    *inputs: Annotated[str, Parameter(help="Pictures, folders, globs.")],
+    out: Annotated[Path, Parameter(help="Folder for the masks.")],
+    overlay: Annotated[
+        bool, Flag, Parameter(help="Also write pictures under their masks.")
+    ] = False,
+    probabilities: Annotated[
+        bool, Flag, Parameter(help="Also write those of all classes (.npy, float16).")
+    ] = False,
+    confidence: Annotated[
+        bool, Flag, Parameter(help="Also write how sure each pixel is (grey PNG).")
+    ] = False,
+    palette: Annotated[
+        str | None,
+        Parameter(help="Colours: voc, cityscapes, camvid, a dataset.toml, or #rrggbb a line."),
+    ] = None,
+    shard: Annotated[str, Parameter(help="Do the part I of N: I/N.")] = "1/1",
+    engine: Engine = None,
+    precision: Precision = None,
+    threads: Threads = None,
+    manifest: Manifest = None,
+    set: Sets = (),
+    json: Json = False,
+) -> int:
+    """Write the masks of pictures as index PNGs with the classes' palette.
+
+    Those of a multilabel model are folders with a 0/255 PNG a class. What is finished is not done
+    again: go on with the same command. Exit code 1: some pictures were left out, and are listed.
+    """
+    from atrous.cli.options import answering
+    from atrous.cli.progress import Progress
+    from atrous.predict import predict as predicted
+
+    options = answering(set, engine=engine, precision=precision, threads=threads, manifest=manifest)
+    try:
+        with Progress("predicting") as progress:
+            masks, failures = predicted(
+                run_or_file,
+                inputs,
+                out=out,
+                overlay=overlay,
+                probabilities=probabilities,
+                confidence=confidence,
+                palette=palette,
+                shard=shard,
+                track=progress.track,
+                tell=progress.line,
+                **options,
+            )
+    except KeyboardInterrupt:
+        say("What is finished is kept; the same command goes on.")
+        raise
+    return _answered(out, masks, failures, json=json)
+
+
+def _answered(
+    out: Path, masks: Sequence[Path], failures: Sequence[AtrousError], *, json: bool
+) -> int:
+    """Say what became of a folder; returns the exit code."""
+    if failures:
+        say("Left out:")
+    for failure in failures:
+        say(f"  {failure}")
+    if json:
+        skipped = [{"picture": error.where, "reason": str(error)} for error in failures]
+        answer = {"out": str(out), "masks": [str(path) for path in masks], "skipped": skipped}
+        print(as_json(answer))
+    else:
+        left = f", {len(failures)} left out" if failures else ""
+        print(f"{len(masks)} masks in {out}{left}")
+    return 1 if failures else 0
+
+
+def evaluate(
+    run_or_file: Model,
+    data: Annotated[Path, Parameter(help="Folder of images and masks.")],
+    /,
+    *,
+    split: Annotated[str, Parameter(help="Which part of the data.")] = "val",
+    out: Annotated[
+        Path | None, Parameter(help="Also write scores.json there, for `atrous report`.")
+    ] = None,
+    engine: Engine = None,
+    precision: Precision = None,
+    threads: Threads = None,
+    manifest: Manifest = None,
+    set: Sets = (),
+    json: Json = False,
+) -> int:
+    """Score a model on a data set: per class and whole, at the pictures' own sizes."""
+    from atrous.cli.options import answering
+    from atrous.cli.progress import Progress
+    from atrous.cli.tables import scores_table
+    from atrous.evaluate import evaluate as evaluated
+
+    options = answering(set, engine=engine, precision=precision, threads=threads, manifest=manifest)
+    with Progress("evaluating") as progress:
+        evaluation = evaluated(
+            run_or_file, data, split=split, out=out, track=progress.track, **options
+        )
+    for note in evaluation.notes:
+        say(note)
+    print(as_json(evaluation.to_dict()) if json else scores_table(evaluation))
+    return 0

@@ -1,0 +1,83 @@
+"""How far a command is with many pictures: a bar on a terminal, a line now and then elsewhere."""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn
+from rich.progress import Progress as Bar
+from rich.progress import TimeRemainingColumn as TimeLeft
+from rich.text import Text
+
+PLAIN_SECONDS = 20.0  # between two lines where there is no terminal
+
+
+class Progress:
+    """Shows pictures done, their rate and the time left; lines go above the bar."""
+
+    def __init__(self, verb: str, console: Console | None = None) -> None:
+        self.verb, self.console = verb, console or Console(stderr=True)
+        self.bar = Bar(
+            TextColumn("{task.description}"),
+            MofNCompleteColumn(),
+            BarColumn(bar_width=24),
+            Rate(),
+            TimeLeft(),
+            console=self.console,
+            transient=True,
+            disable=not self.console.is_terminal,
+        )
+        self.spoke, self.said = 0.0, 0
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def line(self, text: str) -> None:
+        """A line above the bar; from any thread."""
+        self.bar.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def track(self, items: Sequence[Any]) -> Iterator[Any]:
+        """The items; each counts as done when the next is asked for."""
+        task = self.bar.add_task(self.verb, total=len(items))
+        self.bar.start()
+        self.spoke, self.said = time.monotonic(), 0
+        for done, item in enumerate(items, 1):
+            yield item
+            self.bar.update(task, completed=done)
+            if not self.console.is_terminal and time.monotonic() - self.spoke > PLAIN_SECONDS:
+                self._speak(done, len(items))
+        self.bar.stop()
+
+    def _speak(self, done: int, total: int) -> None:
+        """A plain line; the rate is that since the last one, for what is finished goes fast."""
+        now = time.monotonic()
+        rate = (done - self.said) / (now - self.spoke)
+        self.spoke, self.said = now, done
+        left = duration((total - done) / rate)
+        self.line(f"{self.verb} {done}/{total}  {rate:.1f} images/s  {left} left")
+
+
+class Rate(ProgressColumn):
+    """Images a second, of late."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:.1f} images/s" if speed else "")
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them.
+
+    Example:
+        >>> duration(95), duration(7300)
+        ('1 min 35 s', '2 h 1 min')
+    """
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

@@ -1,0 +1,30 @@
+"""What commands say: answers as JSON, lines for a person, and how far they are."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+
+def say(text: str) -> None:
+    """A line for the person at the terminal."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def as_json(value: Any) -> str:
+    """What `--json` prints."""
+    return json.dumps(value, ensure_ascii=False, indent=1)
+
+
+def tracked(verb: str, unit: str) -> Callable[[Sequence[Any]], Iterable[Any]]:
+    """Wraps a sequence so that a bar shows on a terminal how far it is."""
+
+    def track(items: Sequence[Any]) -> Iterable[Any]:
+        from rich.console import Console
+        from rich.progress import track as bar
+
+        console = Console(stderr=True)
+        text = f"{verb} {len(items)} {unit}"
+        return bar(items, text, console=console, transient=True, disable=not console.is_terminal)
+
+    return track

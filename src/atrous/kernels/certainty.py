@@ -1,0 +1,271 @@
+"""How sure a model is at each pixel: probabilities, confidence, entropy, strip by strip.
+
+Soft-max of the resized logits for multiclass; for binary and multilabel a sigmoid of each, every
+class a decision of its own. Infinite logits and NaN are as in `resize`.
+"""
+
+from math import factorial, log
+
+import numpy as np
+from jaxtyping import Float32
+
+from atrous.kernels.compiled import compiled, in_strips
+from atrous.kernels.resize import logits_at_pixels, taps, without_infinite
+from atrous.types import GridLogits, Placement, Size, Task
+
+_PIXELS = 512  # side by side: all their logits stay in the cache
+_LEAST = np.float32(-87)  # e ** -87 is about the smallest normal float32: nothing beside 1
+_ZERO, _ONE, _LOWEST = np.float32(0), np.float32(1), np.float32(-np.inf)
+_HALF, _C3, _C4, _C5, _C6, _C7 = (np.float32(1 / factorial(n)) for n in (2, 3, 4, 5, 6, 7))
+_LOG2_E, _LN2_HIGH = np.float32(1 / log(2)), np.float32(177 / 256)  # 8 bits: exact products
+_LN2_LOW = np.float32(log(2) - 177 / 256)
+
+
+def probabilities_at_pixels(
+    logits: GridLogits,
+    *,
+    grid: Placement,
+    size: Size,
+    task: Task,
+    rows: slice | None = None,
+    parallel: bool = True,
+) -> Float32[np.ndarray, "K H W"]:
+    """The probability of each class at each pixel of a picture of `size`, or of some `rows`.
+
+    Of multiclass they add up to 1; of binary they are two, background and foreground; those of
+    multilabel are each for itself. Nothing larger than the answer is made: ask for strips.
+
+    Example:
+        >>> from atrous.types import Grid
+        >>> logits = np.float32([[[0, 0]], [[0, np.log(3)]]])
+        >>> probabilities_at_pixels(logits, grid=Grid(1), size=(1, 2), task="multiclass").round(3)
+        array([[[0.5 , 0.25]],
+        <BLANKLINE>
+               [[0.5 , 0.75]]], dtype=float32)
+    """
+    if task == "binary":
+        logits = np.concatenate([-logits, logits])
+    planes = len(logits)
+    return _measured(logits, grid, size, task, rows, parallel, probabilities=planes)[0]
+
+
+def probabilities_at_pixels_reference(
+    logits: GridLogits, *, grid: Placement, size: Size, task: Task
+) -> Float32[np.ndarray, "K H W"]:
+    """`probabilities_at_pixels` in plain NumPy."""
+    full = logits_at_pixels(logits, grid=grid, size=size).astype(np.float64)
+    if task == "binary":
+        full = np.concatenate([np.zeros_like(full), full])
+    if task == "multilabel":
+        return np.exp(-np.logaddexp(0, -full)).astype(np.float32)
+    weights = np.exp(full - full.max(0))
+    return (weights / weights.sum(0)).astype(np.float32)
+
+
+def confidence_at_pixels(
+    logits: GridLogits,
+    *,
+    grid: Placement,
+    size: Size,
+    task: Task,
+    rows: slice | None = None,
+    parallel: bool = True,
+) -> Float32[np.ndarray, "H W"]:
+    """The probability of what was decided at each pixel, of multilabel in its least sure class.
+
+    From 1 / K for multiclass, 0.5 for the others, up to 1. It says how sure the model is, not
+    how often it is right.
+
+    Example:
+        >>> from atrous.types import Grid
+        >>> logits = np.float32([[[0, np.log(3)]]])
+        >>> confidence_at_pixels(logits, grid=Grid(1), size=(1, 2), task="binary").round(3)
+        array([[0.5 , 0.75]], dtype=float32)
+    """
+    return _measured(logits, grid, size, task, rows, parallel, confidence=1)[1][0]
+
+
+def confidence_at_pixels_reference(
+    logits: GridLogits, *, grid: Placement, size: Size, task: Task
+) -> Float32[np.ndarray, "H W"]:
+    """`confidence_at_pixels` in plain NumPy."""
+    probs = probabilities_at_pixels_reference(logits, grid=grid, size=size, task=task)
+    return np.maximum(probs, 1 - probs).min(0) if task == "multilabel" else probs.max(0)
+
+
+def entropy_at_pixels(
+    logits: GridLogits,
+    *,
+    grid: Placement,
+    size: Size,
+    task: Task,
+    rows: slice | None = None,
+    parallel: bool = True,
+) -> Float32[np.ndarray, "H W"]:
+    """The entropy of the answer at each pixel in nats: 0 where it is sure, ln K where all tie.
+
+    Of binary ln 2 at most; of multilabel the sum over its decisions, K ln 2 at most.
+
+    Example:
+        >>> from atrous.types import Grid
+        >>> logits = np.zeros((3, 1, 1), np.float32)
+        >>> entropy_at_pixels(logits, grid=Grid(1), size=(1, 1), task="multiclass")
+        array([[1.0986123]], dtype=float32)
+    """
+    return _measured(logits, grid, size, task, rows, parallel, entropy=1)[2][0]
+
+
+def entropy_at_pixels_reference(
+    logits: GridLogits, *, grid: Placement, size: Size, task: Task
+) -> Float32[np.ndarray, "H W"]:
+    """`entropy_at_pixels` in plain NumPy."""
+    full = logits_at_pixels(logits, grid=grid, size=size).astype(np.float64)
+    if task == "multiclass":
+        surprise = np.logaddexp.reduce(full, 0) - full  # of each class
+        return (np.exp(-surprise) * surprise).sum(0).astype(np.float32)
+    there, gone = np.logaddexp(0, -full), np.logaddexp(0, full)
+    return (np.exp(-there) * there + np.exp(-gone) * gone).sum(0).astype(np.float32)
+
+
+def _measured(
+    logits: GridLogits,
+    grid: Placement,
+    size: Size,
+    task: Task,
+    rows: slice | None,
+    parallel: bool,
+    *,
+    probabilities: int = 0,
+    confidence: int = 0,
+    entropy: int = 0,
+) -> list[Float32[np.ndarray, "N H W"]]:
+    """So many planes of each, of some rows of pixels."""
+    part = rows or slice(None)
+    assert part.step in (None, 1), "strips are of rows that follow each other"
+    top, bottom, down = (tap[part] for tap in taps(size[0], logits.shape[1], grid))
+    across = taps(size[1], logits.shape[2], grid)
+    made = [
+        np.empty((n, len(down), size[1]), np.float32) for n in (probabilities, confidence, entropy)
+    ]
+    if not made[0].size + made[1].size + made[2].size:
+        return made
+    first = int(top[0])
+    read = logits[:, first : int(bottom[-1]) + 1]
+    cells = np.ascontiguousarray(without_infinite(read, first_row=first))
+
+    def strip(begin: int, end: int) -> None:
+        own = slice(begin, end)
+        taken = top[own] - first, bottom[own] - first, down[own]
+        _measure(cells, *taken, *across, task == "multiclass", *(m[:, own] for m in made))
+
+    in_strips(strip, len(down), parallel=parallel)
+    return made
+
+
+def _power(x):
+    """The exponential of x, LEAST to 0, within 2e-7 of it: a polynomial becomes vector code."""
+    whole = np.floor(x * _LOG2_E + _HALF)
+    rest = x - whole * _LN2_HIGH - whole * _LN2_LOW
+    value = _C7
+    value = value * rest + _C6
+    value = value * rest + _C5
+    value = value * rest + _C4
+    value = value * rest + _C3
+    value = value * rest + _HALF
+    value = value * rest + _ONE
+    value = value * rest + _ONE
+    bits = np.int32(whole) + np.int32(127) << np.int32(23)  # 2 ** whole, as float32 holds it
+    return value * np.int32(bits).view(np.float32)
+
+
+def _row_of_cells(logits, top, bottom, down, tall):
+    """All classes at a row of pixels, still by columns of cells."""
+    for k in range(tall.shape[0]):
+        for x in range(tall.shape[1]):
+            tall[k, x] = logits[k, top, x] * (_ONE - down) + logits[k, bottom, x] * down
+
+
+def _resize(tall, left, right, across, first, values, peak, count):
+    """The logits of `count` pixels from `first` on, and the largest at each."""
+    for i in range(count):
+        peak[i] = _LOWEST
+    for k in range(values.shape[0]):
+        for i in range(count):
+            x = first + i
+            value = tall[k, left[x]] * (_ONE - across[x]) + tall[k, right[x]] * across[x]
+            old = peak[i] + _ZERO
+            values[k, i] = value
+            peak[i] = value if value > old else old
+
+
+def _soft_max(values, peak, count, share, entropy):
+    """Logits become exp(logit - peak); `share` is 1 / their sum, the probability of the peak."""
+    for i in range(count):
+        share[i], entropy[i] = _ZERO, _ZERO
+    for k in range(values.shape[0]):
+        for i in range(count):
+            below = max(values[k, i] - peak[i], _LEAST)
+            weight = _exp(below)
+            values[k, i] = weight
+            share[i] += weight
+            entropy[i] -= weight * below
+    for i in range(count):
+        total = share[i]
+        share[i] = _ONE / total
+        entropy[i] = np.log(total) + entropy[i] / total
+
+
+def _sigmoids(values, count, surest, spread, doubt):
+    """Logits become probabilities; also the least sure decision, and the entropy of all.
+
+    Of one decision that is ln(1 + e) + d e / (1 + e), where d is the distance of the logit from
+    0 and e = exp(-d). `spread` is the product of the 1 + e: one logarithm is enough for all.
+    """
+    for i in range(count):
+        surest[i], spread[i], doubt[i] = _ONE, _ONE, _ZERO
+    for k in range(values.shape[0]):
+        for i in range(count):
+            logit = values[k, i]
+            distance = min(abs(logit), -_LEAST)
+            other = _exp(-distance)
+            sure = np.divide(_ONE, _ONE + other)  # unlike `/`, no branch for 0
+            old = surest[i] + _ZERO
+            values[k, i] = sure if logit > _ZERO else other * sure
+            surest[i] = sure if sure < old else old
+            spread[i] *= _ONE + other
+            doubt[i] += distance * other * sure
+    for i in range(count):
+        doubt[i] += np.log(spread[i])
+
+
+def _measure_rows(logits, top, bottom, down, left, right, across, soft, probs, sure, doubt):
+    """Fill those of the three answers that have planes: of soft-max, or of sigmoids."""
+    classes, width = logits.shape[0], left.size
+    tall = np.empty((classes, logits.shape[2]), np.float32)
+    values = np.empty((classes, _PIXELS), np.float32)
+    room = np.empty((3, _PIXELS), np.float32)
+    peak, share, entropy = room[0], room[1], room[2]
+    for y in range(top.size):
+        _blend(logits, top[y], bottom[y], down[y], tall)
+        for first in range(0, width, _PIXELS):
+            count = min(_PIXELS, width - first)
+            _spread(tall, left, right, across, first, values, peak, count)
+            if soft:
+                _weigh(values, peak, count, share, entropy)
+            else:
+                _decide(values, count, share, peak, entropy)
+            for k in range(probs.shape[0]):
+                for i in range(count):
+                    probs[k, y, first + i] = values[k, i] * share[i] if soft else values[k, i]
+            for i in range(count if sure.shape[0] else 0):
+                sure[0, y, first + i] = share[i]
+            for i in range(count if doubt.shape[0] else 0):
+                doubt[0, y, first + i] = max(entropy[i], _ZERO)
+
+
+_exp = compiled(_power)
+_blend = compiled(_row_of_cells)
+_spread = compiled(_resize)
+_weigh = compiled(_soft_max)
+_decide = compiled(_sigmoids)
+_measure = compiled(_measure_rows)

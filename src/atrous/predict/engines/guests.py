@@ -1,0 +1,50 @@
+"""Graphs of other programs: pictures in the form that they take, logits in ours.
+
+A fixed size, the order of axes and bands, and normalisation come from the manifest.
+"""
+
+import numpy as np
+from jaxtyping import Shaped
+
+from atrous.data.images import resized
+from atrous.exported import Manifest
+from atrous.predict.engines import Runtime
+from atrous.types import Images
+
+LEAST = 1e-7  # of a probability: the logits of 0 and 1 are finite
+
+
+def answer(runtime: Runtime, manifest: Manifest, images: Images) -> Shaped[np.ndarray, "..."]:
+    """What a guest's graph gives for pictures, which go in one by one, as logits `B K h w`."""
+    given = [runtime(shown(image[None], manifest)) for image in images]
+    return np.concatenate([heard(one, manifest) for one in given])
+
+
+def shown(images: Images, manifest: Manifest) -> Shaped[np.ndarray, "..."]:
+    """Pictures as the graph takes them; in float32 where they are normalised for it."""
+    if manifest.size:
+        images = np.stack([resized(image, manifest.size) for image in images])
+    if manifest.band_order == "BGR":
+        images = images[..., ::-1]
+    if not manifest.normalises:
+        mean, std = np.array([manifest.mean, manifest.std], np.float32)
+        images = (images.astype(np.float32) - mean) / std
+    if manifest.layout == "NCHW":
+        return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    return np.ascontiguousarray(images)
+
+
+def heard(given: Shaped[np.ndarray, "..."], manifest: Manifest) -> Shaped[np.ndarray, "..."]:
+    """What the graph gives as logits `B K h w`, if it is that at all.
+
+    Classes on the last axis are moved; probabilities become the logits that they come from.
+    """
+    k = manifest.classes.num_logits
+    if given.ndim == 4 and given.shape[1] != k == given.shape[3]:
+        given = given.transpose(0, 3, 1, 2)
+    if not manifest.probabilities:
+        return given
+    probs = np.clip(given.astype(np.float32), LEAST, 1 - LEAST)
+    if manifest.classes.task == "multiclass":  # a soft-max, whose logits have no zero
+        return np.log(probs)
+    return np.log(probs) - np.log1p(-probs)

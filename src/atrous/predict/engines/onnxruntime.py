@@ -1,0 +1,47 @@
+"""ONNX Runtime: runs an exported file on the CPU."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from jaxtyping import Shaped
+
+from atrous.exported import Exported
+from atrous.predict.engines import EngineName, only_input, unusable
+
+FATAL = 4  # its own log stays silent: what goes wrong is raised, and told as an error of ours
+
+
+class OnnxRuntime:
+    """A session of ONNX Runtime, for `lanes` calls at once with `threads // lanes` threads each.
+
+    Raises:
+        WeightsError: it refuses the graph.
+    """
+
+    name: EngineName = "onnxruntime"
+    version = onnxruntime.__version__
+
+    def __init__(self, exported: Exported, path: Path, *, threads: int, lanes: int = 1) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = max(1, threads // lanes)
+        options.inter_op_num_threads = 1
+        options.log_severity_level = FATAL
+        if lanes > 1:
+            # Idle threads that wait busily make one call a quarter faster, and rob the others.
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self.path = path
+        try:
+            self.session = onnxruntime.InferenceSession(
+                exported.content, options, providers=["CPUExecutionProvider"]
+            )
+            self.input = only_input([one.name for one in self.session.get_inputs()])
+        except Exception as error:  # of kinds of its own
+            raise unusable(path, self.name, error) from None
+        self.output = self.session.get_outputs()[0].name
+
+    def __call__(self, pixels: Shaped[np.ndarray, "..."], /) -> Shaped[np.ndarray, "..."]:
+        try:
+            return np.asarray(self.session.run([self.output], {self.input: pixels})[0])
+        except Exception as error:
+            raise unusable(self.path, self.name, error, pixels) from None

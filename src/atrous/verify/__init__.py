@@ -1,0 +1,237 @@
+"""The gate: an exported file beside the run that it was made from, in each runtime found here."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from atrous.callable_module import make_callable
+from atrous.errors import RecipeError
+from atrous.types import Sample
+from atrous.verify.comparison import DEFINITIONS as DEFINITIONS
+from atrous.verify.comparison import (
+    FLIPPED,
+    TIE,
+    Comparison,
+    Runtime,
+    allowed_fall,
+    runtime_of,
+)
+from atrous.verify.comparison import compared as compared
+from atrous.verify.comparison import without_truth as without_truth
+
+if TYPE_CHECKING:
+    from atrous.exported import Manifest
+    from atrous.predict.predictor import Predictor
+
+Track = Callable[[Sequence[Any]], Iterable[Any]]
+Pictures = str | Path | Sequence[Any]  # a data set, or pictures without truth
+
+
+@dataclass(frozen=True)
+class Verification:
+    """A row for each runtime, and the reasons to mistrust the file.
+
+    `mismatches` were found before any picture was shown. Those of meaning (classes, pixels,
+    placement) leave no rows, for masks cannot be compared then.
+    """
+
+    model: str
+    run: str
+    data: str
+    reference: Runtime
+    weights: str  # that answered as the reference, in words
+    rows: tuple[Comparison, ...] = ()
+    mismatches: tuple[str, ...] = ()
+    budget: float | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the file is not to be trusted, a line each; none if it is."""
+        over = (reason for row in self.rows for reason in row.reasons(self.budget))
+        return (*self.mismatches, *over)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the file answers as the run, within the budgets, in each runtime."""
+        return not self.reasons
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        rows = [
+            {
+                **row.to_dict(),
+                "mIoU_fall_allowed": allowed_fall(row.runtime.precision, self.budget),
+                "flipped_allowed": FLIPPED.get(row.runtime.precision),
+                "passed": not row.reasons(self.budget),
+            }
+            for row in self.rows
+        ]
+        return {
+            "passed": self.passed,
+            "reasons": list(self.reasons),
+            "model": self.model,
+            "run": self.run,
+            "data": self.data,
+            "reference": {**self.reference._asdict(), "weights": self.weights},
+            "rows": rows,
+            "tie": TIE,
+            "definitions": DEFINITIONS,
+        }
+
+
+def verify(
+    model: str | Path,
+    run: str | Path,
+    data: Pictures,
+    *,
+    budget: float | None = None,
+    split: str = "val",
+    limit: int | None = None,
+    engine: str = "auto",
+    precision: str = "auto",
+    weights: str = "auto",
+    output_stride: int = 0,
+    threads: int = 0,
+    manifest: str | Path | None = None,
+    track: Track = iter,
+) -> Verification:
+    """Replay pictures through a run and its exported file, in each runtime of this machine.
+
+    `data` is a data set, or a sequence of pictures (paths or arrays) without truth. `budget` is
+    the largest fall of mIoU allowed: 0.001 in f32, 0.005 in bf16 and int8 unless it is given.
+    In f32 at most 1e-4 of the pixels may differ that are no ties. `limit` pictures are taken
+    evenly from the split. `engine` and `precision` narrow the runtimes; `weights` are those of
+    the run, by themselves the ones that the file was made from. `track` wraps the pictures, to
+    show progress.
+
+    Raises:
+        DataError: the data set cannot be read, or has another label space.
+        RecipeError: `budget`, `limit` or a runtime is not possible.
+        RunError, WeightsError: the file or the run cannot be used.
+
+    Example:
+        atrous.verify("street.onnx", "runs/street", "street").passed
+    """
+    from atrous.exported import read_exported
+    from atrous.predict.predictor import load
+    from atrous.verify.agreement import disagreements, same_weights
+
+    model, run = Path(model), Path(run)
+    _check(budget, limit)
+    told = read_exported(model, Path(manifest) if manifest else None).manifest
+    which, foreign = same_weights(run, told, weights)
+    stride = output_stride or int(told.model.get("output_stride", 0))
+    reference = load(run, weights=which, device="cpu", threads=threads, output_stride=stride)
+    lines = disagreements(told, reference)
+    result = Verification(
+        str(model),
+        str(run),
+        str(data) if isinstance(data, str | Path) else f"{len(data)} pictures",
+        runtime_of(reference),
+        reference.description,
+        mismatches=(*lines, foreign) if foreign else tuple(lines),
+        budget=budget,
+    )
+    if lines:
+        return result
+    others = _opened(model, told, engine, precision, threads=threads, manifest=manifest)
+    samples, notes = _samples(data, reference, split, limit, track)
+    return replace(result, rows=compared(reference, others, samples), notes=notes)
+
+
+def record(rows: Sequence[Comparison]) -> dict[str, Any]:
+    """What the manifest of an exported file keeps of its comparison with its run.
+
+    Times are left out: they are those of one machine.
+    """
+    first = rows[0]
+    times = ("ms", "reference_ms", "classes", "failure", "pictures", "pixels", "reference_mIoU")
+    return {
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "pictures": first.pictures,
+        "pixels": first.pixels,
+        "mIoU": first.to_dict()["reference_mIoU"],
+        "runtimes": [
+            {key: value for key, value in row.to_dict().items() if key not in times} for row in rows
+        ],
+    }
+
+
+def _check(budget: float | None, limit: int | None) -> None:
+    for where, value, wrong, allowed in (
+        ("--budget", budget, budget is not None and not 0 <= budget <= 1, "from 0 to 1"),
+        ("--limit", limit, limit is not None and limit < 1, "1 or more"),
+    ):
+        if wrong:
+            raise RecipeError(
+                where, found=f"is {value}", allowed=f"it is {allowed}", fix="Leave it out."
+            )
+
+
+def _opened(
+    model: Path,
+    told: "Manifest",
+    engine: str,
+    precision: str,
+    *,
+    threads: int,
+    manifest: str | Path | None,
+) -> list["Predictor"]:
+    """A predictor for each runtime that this machine has for the file.
+
+    Raises:
+        RecipeError: it has none of those asked for.
+    """
+    from atrous.predict.engines.choices import choices
+    from atrous.predict.predictor import load
+
+    predictors, refusals = [], []
+    for choice in choices(told, engine=engine, precision=precision):
+        try:
+            predictors.append(load(model, **choice._asdict(), threads=threads, manifest=manifest))
+        except RecipeError as error:  # not installed, or not on this CPU
+            refusals.append(error)
+    if not predictors:
+        raise refusals[0]
+    return predictors
+
+
+def _samples(
+    data: Pictures, reference: "Predictor", split: str, limit: int | None, track: Track
+) -> tuple[Iterator[Sample], tuple[str, ...]]:
+    """The pictures, one at a time, with their truth if it is known; and notes on them."""
+    from atrous.data.dataset import open_dataset
+
+    if not isinstance(data, str | Path):
+        chosen = _evenly(data, limit)
+        return without_truth(_images(track(chosen), reference), reference.classes), ()
+    dataset = open_dataset(Path(data), classes=reference.classes, only=split)
+    pairs = _evenly(dataset.split(split), limit)
+    return (dataset.read(pair) for pair in track(pairs)), dataset.notes
+
+
+def _images(pictures: Iterable[Any], reference: "Predictor") -> Iterator[Any]:
+    from atrous.data.images import as_image, fit_image
+
+    engine = reference.engine
+    for picture in pictures:
+        yield fit_image(as_image(picture), bands=engine.bands, dtype=engine.dtype)
+
+
+def _evenly(items: Sequence[Any], limit: int | None) -> Sequence[Any]:
+    """At most `limit` of them, from all over.
+
+    Example:
+        >>> _evenly(range(10), 3)
+        [0, 3, 6]
+    """
+    if limit is None or limit >= len(items):
+        return items
+    return [items[number * len(items) // limit] for number in range(limit)]
+
+
+make_callable(sys.modules[__name__])

@@ -1,0 +1,65 @@
+"""What the manifest of an exported file and the run must agree on before any picture is shown."""
+
+from typing import TYPE_CHECKING, Any
+
+from atrous.runs import WHICH, RunFolder, read_model, weights_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from atrous.classes import Classes
+    from atrous.exported.manifest import Manifest
+    from atrous.predict.predictor import Predictor
+
+
+def disagreements(manifest: "Manifest", reference: "Predictor") -> list[str]:
+    """Where the file takes or means something else than the run, a line each.
+
+    With any of these masks cannot be compared.
+    """
+    engine = reference.engine
+    pairs = (
+        ("pixels", manifest.dtype, engine.dtype),
+        ("bands", manifest.bands, engine.bands),
+        ("placement of logits", manifest.placement, engine.grid),
+    )
+    lines = [_line(what, theirs, ours) for what, theirs, ours in pairs if theirs != ours]
+    return [*_of_classes(manifest.classes, reference.classes), *lines]
+
+
+def _of_classes(theirs: "Classes", ours: "Classes") -> list[str]:
+    lines = [_line("task", theirs.task, ours.task)] if theirs.task != ours.task else []
+    if len(theirs) != len(ours):
+        lines.append(_line("classes", len(theirs), len(ours)))
+    elif theirs.names != ours.names:
+        pairs = enumerate(zip(theirs.names, ours.names, strict=True))
+        index, (name, own) = next((i, pair) for i, pair in pairs if pair[0] != pair[1])
+        order = {*theirs.names} == {*ours.names}
+        what = "classes stand in another order: class" if order else "classes: class"
+        lines.append(_line(f"{what} {index}", repr(name), repr(own)))
+    return lines
+
+
+def _line(what: str, theirs: Any, ours: Any) -> str:
+    return f"{what} is {theirs} in the file, {ours} in the run"
+
+
+def same_weights(run: "Path", manifest: "Manifest", asked: str = "auto") -> tuple[str, str]:
+    """Which weights of a run a file was exported from, and a line if it was from none of them.
+
+    Of `last` and `best`, unless one of them is asked for. A file that does not say where its
+    weights come from, as those of other programs, is not blamed for it.
+    """
+    several = asked == "auto" and not run.is_file()
+    names = [name for name in WHICH if RunFolder(run).weights(name).is_file()] if several else []
+    names = names or ["last" if asked == "auto" else asked]
+    digests = {name: read_model(weights_file(run, name)).digest for name in names}
+    for name, digest in digests.items():
+        if manifest.weights in ("", digest):
+            return name, ""
+    own = ", ".join(digest[:12] for digest in digests.values())
+    return names[0], f"weights of another run: the file was made from {manifest.weights[:12]} " + (
+        f"({manifest.description}), the run holds {own}"
+        if manifest.description
+        else f"and the run holds {own}"
+    )

@@ -1,0 +1,140 @@
+"""`atrous export`, `verify`, `bench`, and `info` of an exported file, as a person meets them."""
+
+import json
+import sys
+from dataclasses import replace
+
+import pytest
+
+import atrous.bench
+from atrous.bench import Benchmark, Configuration, Row
+from atrous.classes import Classes
+from atrous.cli import exported as words
+from atrous.cli import main
+from atrous.exported import read_exported, write_exported
+
+
+@pytest.fixture
+def cli(monkeypatch, capsys):
+    def call(*arguments):
+        """Exit code, stdout and stderr of a command in this process."""
+        monkeypatch.setattr(sys, "argv", ["atrous", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit:
+            main()
+        out, err = capsys.readouterr()
+        return exit.value.code or 0, out, err
+
+    return call
+
+
+def pairs(text):
+    """A table of names and values."""
+    return dict(line.split("  ", 1) for line in text.splitlines() if "  " in line)
+
+
+QUICK = ("--engine", "onnxruntime", "--threads", 1)
+
+
+def test_a_sound_file_is_verified_with_exit_code_0(cli, exported, shapes):
+    run, model = exported
+    code, out, err = cli("verify", model, run, shapes, *QUICK, "--limit", 2)
+    assert code == 0
+    assert "It answers as the run does." in out and "onnxruntime f32" in out
+    assert "Class names" in err
+    lines = out.splitlines()
+    assert any(line.startswith("disc ") for line in lines)
+    assert len({len(line) for line in lines[:3]}) == 1  # columns align
+    code, out, _ = cli("verify", model, run, shapes, *QUICK, "--limit", 2, "--json")
+    facts = json.loads(out)
+    assert code == 0 and facts["passed"] and facts["rows"][0]["pictures"] == 2
+    assert facts["rows"][0]["flipped_allowed"] == 1e-4
+
+
+def test_a_file_that_answers_otherwise_is_exit_code_1_with_its_reasons(
+    cli, exported, shapes, tmp_path
+):
+    run, model = exported
+    content, manifest, _ = read_exported(model)
+    turned = replace(manifest, classes=Classes(("disc", "grass", "square")))
+    write_exported(tmp_path / "turned.onnx", content, turned)
+    code, out, _ = cli("verify", tmp_path / "turned.onnx", run, shapes, *QUICK)
+    assert code == 1
+    assert "It does not answer as the run:\n  classes stand in another order" in out
+    code, out, _ = cli("verify", tmp_path / "turned.onnx", run, shapes, *QUICK, "--json")
+    assert code == 1 and not json.loads(out)["passed"]
+
+
+def test_info_shows_the_manifest(cli, exported):
+    _, model = exported
+    code, out, _ = cli("info", model)
+    rows = {name.strip(): value.strip() for name, value in pairs(out).items()}
+    assert code == 0
+    assert rows["file"].startswith(str(model)) and "opset" in rows["file"]
+    assert rows["classes"] == "3: grass, disc, square"
+    assert rows["weights"].startswith("last weights, step 16")
+    assert rows["input"] == "uint8 N H W C, RGB, any size"
+    assert rows["normalising"] == "less 127.5, 127.5, 127.5, divided by 127.5, 127.5, 127.5, " + (
+        "by the graph"
+    )
+    assert rows["output"].startswith("3 logits a cell, a cell each ")
+    facts = json.loads(cli("info", model, "--json")[1])
+    assert facts["kind"] == "exported" and facts["classes"] == ["grass", "disc", "square"]
+
+
+def test_bench_prints_a_table_or_json(cli, monkeypatch, tmp_path):
+    rows = (
+        Row(Configuration("onnxruntime", "f32", 1, 1), "1.2", [10.0, 20.0], 0.03, 10**8, 1.5),
+        Row(Configuration("openvino", "bf16", 2, 2), "3.4", failure="RuntimeError: no luck"),
+    )
+    asked = {}
+
+    def bench(file, **options):
+        asked.update(options)
+        return Benchmark(str(file), "last weights", (32, 48), "as asked for", rows)
+
+    monkeypatch.setattr(atrous.bench, "bench", bench)
+    code, out, _ = cli("bench", "x.onnx", "--size", "32,48", "--threads", 2)
+    assert code == 1  # one of them failed
+    assert asked["size"] == (32, 48) and asked["threads"] == 2
+    lines = out.splitlines()
+    assert lines[1].split() == "onnxruntime f32 1 1 15.0 19.0 66.7 100 1.5".split()
+    assert lines[2].split() == "openvino bf16 2 2 - - - - -".split()
+    assert "openvino bf16 2 2: RuntimeError: no luck" in out
+    assert "Pictures of 32 x 48 (as asked for)" in out
+    facts = json.loads(cli("bench", "x.onnx", "--json")[1])
+    assert facts["rows"][0]["ms"] == [10, 20] and facts["machine"]["cores"] >= 1
+
+
+WRONG = [
+    (["verify", "MODEL", "RUN", "DATA", "--budget", "3"], "--budget: is 3.0"),
+    (["verify", "MODEL", "RUN", "DATA", "--engine", "torch"], "there is onnxruntime f32"),
+    (["verify", "MODEL", "RUN", "NOWHERE"], "NOWHERE"),
+    (["verify", "MODEL", "NOWHERE", "DATA"], "NOWHERE"),
+    (["verify", "NOWHERE", "RUN", "DATA"], "NOWHERE"),
+    (["verify", "MODEL", "RUN", "DATA", "--set", "predict.flip=true"], "no effect on verify"),
+    (["bench", "MODEL", "--size", "big"], "HEIGHT,WIDTH"),
+    (["bench", "NOWHERE"], "NOWHERE"),
+    (["bench", "RUN", "--engine", "openvino"], "there is torch f32"),
+    (["export", "NOWHERE", "--out", "OUT"], "NOWHERE"),
+    (["export", "RUN", "--out", "OUT", "--set", "predict.scales=[0.5,1]"], "no effect on export"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "said"), WRONG, ids=[" ".join(a) for a, _ in WRONG])
+def test_what_is_wrong_is_said_plainly_with_exit_code_2(
+    cli, exported, shapes, tmp_path, arguments, said
+):
+    run, model = exported
+    words = {"MODEL": model, "RUN": run, "DATA": shapes, "OUT": tmp_path / "out.onnx"}
+    words["NOWHERE"] = tmp_path / "NOWHERE"
+    code, out, err = cli(*(words.get(word, word) for word in arguments))
+    assert code == 2
+    assert said in err.replace("\n", " ")
+    assert "Traceback" not in err and out == ""
+    assert not (tmp_path / "out.onnx").exists()
+
+
+def test_columns_align():
+    assert words.columns([["a", "b", "c"], ["long", "1", "22"]], left=2) == (
+        "a     b   c\nlong  1  22"
+    )
