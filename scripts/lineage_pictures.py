@@ -102,6 +102,7 @@ def skips_picture(run: Path) -> bytes:
         parts = model.branches(as_batch(picture))
     size, total, shown = (picture.shape[0], picture.shape[1]), 0.0, NAMES.index(SHOWN_CLASS)
     masks = [Panel(picture, "picture")]
+    assert isinstance(model.grid, Grid)
     heats: list[tuple[str, np.ndarray]] = []
     for name, part in parts.items():
         logits = at_pixels(part[0].numpy(), model.grid, size)
@@ -181,6 +182,7 @@ def influence(model: Segmenter, picture: np.ndarray, directions: int = 4) -> np.
     random = torch.Generator().manual_seed(0)
     pictures = model.requires_grad_(False).pictures(as_batch(picture)).requires_grad_()
     logits = model.head(model.encoder(pictures))
+    assert isinstance(model.grid, Grid)
     middle = logits[0, :, *(int(side / 2 / model.grid.stride) for side in picture.shape[:2])]
     total = torch.zeros(pictures.shape[2:])
     for _ in range(directions):

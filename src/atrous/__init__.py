@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from atrous.doctor import doctor as doctor
     from atrous.errors import AtrousError as AtrousError
     from atrous.evaluate import evaluate as evaluate
+    from atrous.export import export as export
     from atrous.models.build import build as build
     from atrous.models.published import import_weights as import_weights
     from atrous.predict import predict as predict
@@ -46,6 +47,7 @@ __all__ = [
     "build",
     "doctor",
     "evaluate",
+    "export",
     "import_weights",
     "load",
     "open_dataset",

@@ -15,6 +15,7 @@ from atrous.models.layers import bilinear_kernel, transposed
 from atrous.recipe import MODEL_TABLES, Loss, make_recipe
 from atrous.train.probe import bf16_verdict, wake
 from atrous.train.step import Objective, forward_backward
+from atrous.types import Grid
 
 OBJECTIVE = Objective(Loss(), "multiclass", 255)
 LIGHT = {"encoder": "efficientnet_lite0", "pretrained": False}
@@ -85,6 +86,7 @@ class TestEveryModel:
         model = made(label).eval()
         logits = model(picture(*size))
         padded = [side + -side % model.alignment for side in size]
+        assert isinstance(model.grid, Grid)
         if model.grid.offset == 0:
             assert logits.shape == (1, 3, *(side // model.grid.stride for side in padded))
         assert pixels(model, picture(*size)).shape == (1, 3, *size)
@@ -265,6 +267,7 @@ class TestFcn:
     def test_the_fixed_last_enlarging_is_a_grid_with_the_published_crop(self, name, crop):
         """A fixed transposed convolution, cropped by 19, 27, 31, equals the grid's resize."""
         model = awake(build(name, num_classes=2, **VGG))
+        assert isinstance(model.grid, Grid)
         stride = model.grid.stride
         logits = model(picture(64, 96))
         layer = transposed(2, stride, same=False, learned=False)
@@ -389,7 +392,7 @@ def test_an_auxiliary_head_is_trained_and_not_asked_for_the_mask():
     model = build("fcn_dilated", num_classes=3, **LIGHT).train()
     main, aux = model.supervised(picture(64, 64))
     assert (main.weight, aux.weight) == (1.0, 0.5)
-    assert main.logits.shape == (1, 3, 8, 8) and aux.grid.stride == 8
+    assert main.logits.shape == (1, 3, 8, 8) and aux.grid == Grid(8)
     without = build("fcn_dilated", num_classes=3, **LIGHT, aux_weight=0.0)
     assert without.aux_head is None
     assert set(without.state_dict()) < set(model.state_dict())

@@ -17,6 +17,7 @@ from atrous.models import vgg
 from atrous.models.build import Segmenter, build
 from atrous.models.geometry import Geometry, described, geometry, macs, pixels_read, valid_taps
 from atrous.recipe import MODEL_TABLES
+from atrous.types import Grid
 
 
 class Small(nn.Module):
@@ -260,7 +261,7 @@ def blind(model: nn.Module, parts: tuple[str, ...]) -> nn.Module:
 def test_a_built_model_reads_its_receptive_field_and_nothing_else(name):
     """A pixel that is NaN makes NaN of every cell that reads it, whatever the weights are."""
     model, found = built(name), geometry_of(name)
-    assert found.stride == model.grid.stride
+    assert isinstance(model.grid, Grid) and found.stride == model.grid.stride
     assert found.alignment == model.alignment and not found.inexact
     blind(model, found.global_parts)
     height = found.receptive_field + 4 * found.alignment
@@ -467,6 +468,7 @@ def test_the_grids_of_the_papers_lie_where_their_cells_look(crop):
     """The crops of 19, 27 and 31 pixels, found here by following the network."""
     model = built(crop, encoder="vgg16")
     found, grid = geometry(model), model.grid
+    assert isinstance(grid, Grid)
     assert found.offset == (0.5 + grid.offset) * grid.stride - 0.5
 
 

@@ -261,8 +261,33 @@ def test_failures_come_in_the_order_of_names_with_their_reasons(tiny, pictures, 
     assert len(masks) == 5
     assert [e.where for e in failures] == [str(pictures / "a/000.jpg"), str(pictures / "zz.tif")]
     assert "float32" in str(failures[1])
-    assert told[0].startswith("Engine: onnxruntime") and f"left out: {failures[0].where}" in told
+    assert told[0].startswith("Engine: onnxruntime")
+    assert sorted(told[1:]) == [f"left out: {e.where} ({e.found})" for e in failures]
     assert "000.jpg" not in (tmp_path / "out/shares.csv").read_text()
+
+
+def test_a_model_that_answers_for_no_picture_is_the_models_fault(tiny, pictures, tmp_path):
+    weights = np.full((3, 3), np.nan)
+    nan = write_tiny(tmp_path / "nan.onnx", weights=weights)
+    with pytest.raises(WeightsError, match=r"000\.png: gets logits that are no numbers"):
+        predicted(nan, pictures, tmp_path / "out")
+    (pictures / "b.jpg").write_bytes(b"")
+    masks, failures = predicted(nan, pictures, tmp_path / "out")
+    assert not masks and {type(error) for error in failures} == {ImageError, WeightsError}
+
+
+def test_an_error_of_the_model_is_listed_with_its_picture(tiny, pictures, tmp_path, monkeypatch):
+    answer = Predictor.__call__
+
+    def call(self, image):
+        if image.name == "000.png":
+            raise WeightsError("m.onnx", found="runs out of memory", allowed="-", fix="-")
+        return answer(self, image)
+
+    monkeypatch.setattr(Predictor, "__call__", call)
+    masks, (failure,) = predicted(tiny, pictures, tmp_path / "out")
+    assert len(masks) == 4 and failure.where == str(pictures / "000.png")
+    assert failure.found == "m.onnx runs out of memory"
 
 
 class Broken:

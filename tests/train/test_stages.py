@@ -15,6 +15,7 @@ from atrous.recipe import make_recipe
 from atrous.runs import RunFolder, read_model
 from atrous.train import train_events
 from atrous.train.events import Finished, Note, Stepped, Stopped
+from atrous.types import Grid
 
 FCN = ("model.encoder=mobilenetv3_small_050", "model.fc_channels=16")
 
@@ -124,7 +125,7 @@ def test_trained_weights_answer_at_another_output_stride(shapes, tmp_path):
         set=[*sets, "train.batch=2", "model.decoder=false", "threads=1"],
     )
     coarse, fine = (atrous.load(tmp_path / "r", output_stride=stride) for stride in (0, 8))
-    assert (coarse.engine.grid.stride, fine.engine.grid.stride) == (16, 8)
+    assert (coarse.engine.grid, fine.engine.grid) == (Grid(16), Grid(8))
     assert fine.description.endswith("at output stride 8")
     evaluation = atrous.evaluate(tmp_path / "r", shapes, output_stride=8)
     assert "output stride 8" in evaluation.weights

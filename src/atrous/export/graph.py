@@ -9,12 +9,12 @@ import contextlib
 import logging
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import onnx
 import torch
-from onnx import GraphProto, ModelProto, numpy_helper
+from onnx import GraphProto, ModelProto, TensorShapeProto, ValueInfoProto, numpy_helper
 from torch import nn
 
 from atrous.errors import RecipeError
@@ -75,7 +75,7 @@ def _converted(network: nn.Module, example: dict[str, torch.Tensor]) -> ModelPro
         raise _refused(_reason(error)) from error
     assert converted is not None
     model = converted.model_proto
-    sides = model.graph.input[0].type.tensor_type.shape.dim
+    sides = _sides(model.graph.input[0])
     if fixed := [str(sides[axis].dim_value) for axis in free if not sides[axis].dim_param]:
         raise _refused(f"works at one size alone ({' x '.join(fixed)})")
     return model
@@ -114,7 +114,7 @@ def _refused(found: str) -> RecipeError:
 def _tidy(model: ModelProto) -> None:
     """Leave what is needed, by our names: nodes by their module, no traces of this machine."""
     graph = model.graph
-    model.producer_name, model.producer_version = "atrous", ""
+    model.producer_name, model.producer_version, graph.name = "atrous", "", "atrous"
     _name_nodes(graph)
     _name_sides(graph)
     names = {tensor.name: tensor.name.removeprefix(NETWORK) for tensor in graph.initializer}
@@ -142,9 +142,15 @@ def _name_nodes(graph: GraphProto) -> None:
 
 
 def _name_sides(graph: GraphProto) -> None:
-    """Short names for sides that are not known; runtimes read from equal names that sides are."""
-    short: dict[str, str] = {}
+    """Short names for sides that are not known; runtimes see by equal names that they are equal."""
+    pictures, logits = graph.input[0], graph.output[0]
+    known = zip("Nhw", (_sides(pictures)[0], *_sides(logits)[2:]), strict=True)
+    short = {side.dim_param: name for name, side in known}
     for value in (*graph.input, *graph.output, *graph.value_info):
-        for axis, side in enumerate(value.type.tensor_type.shape.dim):
+        for side in _sides(value):
             if side.dim_param:
                 side.dim_param = short.setdefault(side.dim_param, f"side{len(short)}")
+
+
+def _sides(value: ValueInfoProto) -> Sequence[TensorShapeProto.Dimension]:
+    return value.type.tensor_type.shape.dim

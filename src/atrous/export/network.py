@@ -13,6 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from atrous.models.build import Segmenter
 from atrous.models.deeplab import Aspp, DeepLabV3Head, DeepLabV3PlusHead, mean_of
 from atrous.models.tracing import Observer, call, tensors_in
+from atrous.models.vgg import Pool
 from atrous.types import Size
 
 
@@ -43,9 +44,9 @@ class PooledNetwork(Network):
 
 
 class Pyramid(nn.Module):
-    """What `Aspp` does, with the vector of image pooling added behind the 1x1 that joins.
+    """What `Aspp` does, with the vector of image pooling added behind the 1x1 that joins branches.
 
-    Laid over all cells and joined with the other maps it would be multiplied at each cell anew.
+    Laid over the map and joined with it, the vector would be multiplied at each cell anew.
     """
 
     def __init__(self, aspp: Aspp) -> None:
@@ -102,11 +103,21 @@ def exportable(segmenter: Segmenter, size: Size) -> Network:
             model.set_submodule(name, Clip())
         elif isinstance(module, nn.Dropout | nn.Dropout2d):
             model.set_submodule(name, nn.Identity())
+        elif isinstance(module, Pool) and (module.kernel, module.rate) == (3, 1):
+            model.set_submodule(name, _padding_pool(module))
     model.requires_grad_(False)
     if not pooled_channels(model):
         return Network(model)
     model.set_submodule("head.aspp", Pyramid(model.get_submodule("head.aspp")))
     return PooledNetwork(model)
+
+
+def _padding_pool(pool: Pool) -> nn.MaxPool2d:
+    """The same 3x3 pool in one operator: around maps that are never negative, zeros change nothing.
+
+    (Training would notice: gradients of maps that are zero go to the zeros around them.)
+    """
+    return nn.MaxPool2d(3, pool.stride, padding=1)
 
 
 def _fuse(model: nn.Module, convolution: str, norm: str) -> None:

@@ -62,12 +62,11 @@ def _operators(segmenter: Segmenter) -> list[NodeProto]:
         nodes.append(
             helper.make_node("Cast", ["pixels.planes"], ["pixels.floats"], to=TensorProto.FLOAT)
         )
-    steps = [
-        ("Sub", ["pixels.mean"], "pixels.centred"),
-        ("Div", ["pixels.std"], "pixels.normalised"),
-    ]
-    for operator, others, output in steps:
-        nodes.append(helper.make_node(operator, [nodes[-1].output[0], *others], [output]))
+    mean, std = statistics_of(segmenter)
+    if any(mean):
+        nodes.append(_step("Sub", nodes[-1], "pixels.mean", "pixels.centred"))
+    if any(value != 1 for value in std):
+        nodes.append(_step("Div", nodes[-1], "pixels.std", "pixels.normalised"))
     if segmenter.alignment > 1:
         nodes += [
             helper.make_node("Shape", ["images"], ["pixels.size"], start=1, end=3),
@@ -76,8 +75,12 @@ def _operators(segmenter: Segmenter) -> list[NodeProto]:
             helper.make_node(
                 "Concat", ["pixels.unpadded", "pixels.missing"], ["pixels.padding"], axis=0
             ),
-            helper.make_node("Pad", ["pixels.normalised", "pixels.padding"], ["pixels.padded"]),
+            _step("Pad", nodes[-1], "pixels.padding", "pixels.padded"),
         ]
     for node in nodes:
         node.name = f"pixels/{node.op_type}"
     return nodes
+
+
+def _step(operator: str, before: NodeProto, other: str, output: str) -> NodeProto:
+    return helper.make_node(operator, [before.output[0], other], [output])

@@ -148,9 +148,7 @@ def _correct_biases(
             continue
         was = before[node.name]
         rounded, _ = _dequantised(makers[node.input[1]], values)
-        added = _shift(
-            rounded - numpy_helper.to_array(floats[was.input[1]]), means[was.input[0]]
-        )
+        added = _shift(rounded - numpy_helper.to_array(floats[was.input[1]]), means[was.input[0]])
         stored = makers[node.input[2]]
         bias, scale = _dequantised(stored, values)
         whole = np.round((bias - added) / scale).astype(np.int32)

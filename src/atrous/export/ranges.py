@@ -19,6 +19,7 @@ ACTIVATIONS = ("Clip", "Relu")  # part of what stands in front, which then ends 
 BETWEEN = ("Add", "Concat", "MaxPool", "Resize")  # run in whole numbers between convolutions
 OPERATORS = ("Conv", *ACTIVATIONS, *BETWEEN)
 
+
 class Told(NamedTuple):
     """What an output of a watched graph tells of a tensor: an operator's result on it."""
 

@@ -10,7 +10,7 @@ from atrous.export.quantise import METHOD, converted
 from atrous.export.ranges import Calibration, Track, calibrate, session_of
 from atrous.types import Image, Task
 
-GROUPS = 24  # of layers; each is measured once or twice
+GROUPS = 30  # of layers; each is measured once or twice
 JUDGES = 8  # pictures that masks are compared on
 TARGET = 0.01  # share of cells that may differ
 FLOAT_SHARE = 0.25  # of the MACs; with more, whole numbers hardly pay
@@ -116,35 +116,44 @@ class Judge:
             yield logits.argmax(0)[None] if self.task == "multiclass" else logits > 0
 
 
-def groups_of(macs: Mapping[str, float], *, most: int = GROUPS) -> dict[str, frozenset[str]]:
-    """Layers by the parts of the network that they are in, at most so many.
+def groups_of(
+    macs: Mapping[str, float], *, most: int = GROUPS, share: float = FLOAT_SHARE
+) -> dict[str, frozenset[str]]:
+    """Parts of a network, and parts of these, by the names of its layers; at most so many.
 
-    The part with the most MACs is taken apart first, one level of its names at a time.
+    None has more than its `share` of the MACs. The part with the most MACs is taken apart
+    first. A part stands beside its own parts, for what hurts may lie between two layers.
 
     Example:
-        >>> list(groups_of({"encoder.0": 1, "encoder.1": 8, "head.0": 2, "head.1": 1}, most=3))
-        ['encoder.0', 'encoder.1', 'head']
+        >>> list(groups_of({"encoder.0": 1, "encoder.1": 8, "head.0": 2, "head.1": 1}))
+        ['encoder.0', 'head', 'head.0', 'head.1']
     """
-    groups = {"": frozenset(macs)}
-    whole: set[str] = set()  # not to be taken apart, for then there would be too many
-    while open_ := [name for name in groups if len(groups[name]) > 1 and name not in whole]:
-        name = max(open_, key=lambda name: sum(macs[layer] for layer in groups[name]))
-        parts = _parts(name, groups[name])
-        if len(groups) + len(parts) - 1 > most:
-            whole.add(name)
-            continue
-        del groups[name]
-        groups |= parts
-    return {name: groups[name] for name in sorted(groups)}
+    found: dict[str, frozenset[str]] = {}
+    unopened = {"": frozenset(macs)}
+    while unopened:
+        name = max(unopened, key=lambda name: sum(macs[layer] for layer in unopened[name]))
+        parts = _parts(name, unopened.pop(name))
+        small = {
+            part: layers
+            for part, layers in parts.items()
+            if sum(macs[layer] for layer in layers) <= share * sum(macs.values())
+        }
+        if len(found) + len(small) <= most:
+            found |= small
+            unopened |= {part: layers for part, layers in parts.items() if len(layers) > 1}
+    return {name: found[name] for name in sorted(found)}
 
 
 def _parts(name: str, layers: frozenset[str]) -> dict[str, frozenset[str]]:
-    """The layers of a group by the next word of their names."""
+    """The layers of a part by the next words of their names: as many as they have in common."""
     depth = len(name.split(".")) + 1 if name else 1
     parts: dict[str, set[str]] = {}
-    for layer in sorted(layers):
-        parts.setdefault(".".join(layer.split(".")[:depth]), set()).add(layer)
-    return {part: frozenset(inside) for part, inside in parts.items()}
+    while len(parts) < min(2, len(layers)):
+        parts = {}
+        for layer in layers:
+            parts.setdefault(".".join(layer.split(".")[:depth]), set()).add(layer)
+        depth += 1
+    return {part: frozenset(parts[part]) for part in sorted(parts)}
 
 
 def _kept(
@@ -163,6 +172,8 @@ def _kept(
     for name in rated:
         layers, share = best.layers | groups[name], judge.share(groups[name])
         if gains[name] < WORTH * best.disagreement or judge.share(layers) > FLOAT_SHARE:
+            continue
+        if layers == best.layers:  # by way of the part that it is in
             continue
         trial = alone[name] if layers == groups[name] else judge(layers)
         kept = trial.disagreement <= (1 - WORTH) * best.disagreement

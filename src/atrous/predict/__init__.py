@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 from atrous.callable_module import make_callable
-from atrous.errors import AtrousError, RunError
+from atrous.errors import AtrousError, DataError, RunError
 from atrous.files import TEMPORARY, claimed, make_folder, remove_leftovers, write_whole
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ def predict(
         DataError: nothing to do, or names of classes that collide as files.
         RunError: names of pictures that collide, a folder that cannot be written to, holds other
             predictions, or is being written to by another process.
+        WeightsError: the model answers for no picture at all.
         RecipeError: an option that cannot be followed.
     """
     from atrous.predict.flow import in_flight, lanes_for, threads_for
@@ -102,10 +103,10 @@ def predict(
         rows = {job.name: row for job, row in pairs if not isinstance(row, AtrousError)}
         with claimed(out, patience=PATIENCE), refusals_told(out / FILE):
             update_shares(out, rows, predictor.classes)
-    return Predicted(
-        tuple(job.mask for job in jobs if job.name in rows),
-        tuple(error for error in done if isinstance(error, AtrousError)),
-    )
+    failures = tuple(error for error in done if isinstance(error, AtrousError))
+    if failures and not rows and not any(isinstance(error, DataError) for error in failures):
+        raise failures[0]  # not the pictures are wrong
+    return Predicted(tuple(job.mask for job in jobs if job.name in rows), failures)
 
 
 def _planned(
@@ -136,8 +137,11 @@ def _outcome(
     except RunError:  # no other picture would fare better
         raise
     except AtrousError as error:
-        tell(f"left out: {job.image}")
-        return error
+        tell(f"left out: {job.image} ({error.found})")
+        if isinstance(error, DataError) or error.where == str(job.image):
+            return error
+        told = {"allowed": error.allowed, "fix": error.fix}  # for its picture, which it lacks
+        return type(error)(job.image, found=f"{error.where} {error.found}", **told)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from atrous.kernels.certainty import (
 from atrous.kernels.resize import argmax_at_pixels, threshold_at_pixels
 from atrous.predict.augmentation import AS_IT_IS, Augmentation
 from atrous.predict.engines import Answering, Engine, open_engine
+from atrous.predict.shares import class_shares
 from atrous.types import GridLogits, Image, Mask, Placement
 
 
@@ -51,7 +52,10 @@ class Prediction:
         return probabilities_at_pixels(self.logits, **self._where(rows))
 
     def confidence(self, rows: slice | None = None) -> Float32[np.ndarray, "H W"]:
-        """The probability that each pixel is right; of multilabel, in its least certain class."""
+        """The probability of what was decided at each pixel, of multilabel in its least sure class.
+
+        It says how sure the model is, not how often it is right.
+        """
         return confidence_at_pixels(self.logits, **self._where(rows))
 
     def entropy(self, rows: slice | None = None) -> Float32[np.ndarray, "H W"]:
@@ -63,8 +67,6 @@ class Prediction:
 
     def shares(self) -> dict[str, float]:
         """The share of the picture's pixels that each class has; those of multilabel overlap."""
-        from atrous.predict.shares import class_shares
-
         shares = class_shares(self.mask, self.classes)
         return dict(zip(self.classes.names, shares.tolist(), strict=True))
 

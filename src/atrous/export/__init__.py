@@ -1,0 +1,244 @@
+"""A run -> one `.onnx` file with its manifest, compared with the run before anybody gets it.
+
+`network` and `pixels` are the parts of a graph, which `graph` puts together; `facts` is what the
+manifest says; `ranges`, `quantise` and `search` make whole numbers of it.
+"""
+
+import importlib.util
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from atrous.callable_module import make_callable
+from atrous.errors import DataError, RecipeError, RunError, WeightsError
+from atrous.exported import SUFFIX, Manifest, is_exported, write_exported
+from atrous.files import TEMPORARY, make_folder
+from atrous.runs import RunFolder
+
+if TYPE_CHECKING:
+    from atrous.export.facts import Source
+    from atrous.types import Image
+    from atrous.verify import Verification
+
+Track = Callable[[Sequence[Any]], Iterable[Any]]
+PACKAGES = ("torch", "timm", "onnx", "onnxscript")
+CALIBRATED_ON = 32  # pictures of the train split
+SEED = 0  # by which they are drawn
+SIZES = ((97, 131), (64, 161), (150, 89))  # of made-up pictures: a graph must know no size
+
+
+@dataclass(frozen=True)
+class Export:
+    """A file that was written, and how it compared with its run; `size` is in bytes."""
+
+    path: Path
+    manifest: Manifest
+    digest: str
+    size: int
+    verification: "Verification"
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "file": str(self.path),
+            "bytes": self.size,
+            "digest": self.digest,
+            "manifest": self.manifest.to_dict(),
+            "verification": self.verification.to_dict(),
+            "notes": list(self.notes),
+        }
+
+
+def export(
+    run: str | Path,
+    *,
+    out: str | Path,
+    int8: str | Path | None = None,
+    data: str | Path | None = None,
+    weights: str = "last",
+    output_stride: int = 0,
+    samples: int = 8,
+    track: Track = iter,
+) -> Export:
+    """Write a run folder or weights file as one `.onnx` file that answers as it does.
+
+    With `int8`, a data set, the graph is one of whole numbers, by pictures of its train split;
+    it must keep the mIoU on all of its val. In f32, `samples` pictures of val must keep their
+    masks: of `data`, else of the data set that the run was trained on, if it is still there.
+    Either runs on made-up pictures of several sizes first. `weights` are `last` or `best`;
+    `output_stride` other than 0 gives them another. `track` wraps pictures, to show progress.
+
+    Raises:
+        RunError, WeightsError: no usable weights; `out` cannot be written; or the file does not
+            answer as the run, and is not written.
+        RecipeError: a package is missing, or the network does what has no operator in ONNX.
+        DataError: the data set cannot be read, or has another label space.
+
+    Example:
+        atrous.export("runs/street", out="street.onnx").manifest.verified
+    """
+    run, out = Path(run), Path(out)
+    _check(out)
+    from atrous.export.facts import manifest_of, source_of
+    from atrous.export.graph import graph_of
+
+    source = source_of(run, weights=weights, output_stride=output_stride)
+    graph, manifest = graph_of(source.segmenter), manifest_of(source)
+    if int8 is not None:
+        graph, quantised = _in_whole_numbers(graph, source, Path(int8), track)
+        manifest = replace(manifest, precision="int8", quantised=quantised)
+    known = int8 if int8 is not None else data
+    verification, notes = _verified(
+        graph, manifest, run, out, data=known, limit=None if int8 else samples, track=track
+    )
+    manifest = replace(manifest, verified=_record(verification))
+    try:
+        digest = write_exported(out, graph, manifest)
+    except OSError as error:
+        raise _unwritable(out, error) from None
+    return Export(out, manifest, digest, out.stat().st_size, verification, notes)
+
+
+def _check(out: Path) -> None:
+    if not is_exported(out) or out.is_dir():
+        raise RecipeError(
+            "--out",
+            found=f"is {out}" + " (a folder)" * out.is_dir(),
+            allowed=f"the file is known by its ending, {SUFFIX}",
+            fix=f"Give for example --out {out.with_suffix(SUFFIX).name}.",
+        )
+    if missing := [name for name in PACKAGES if importlib.util.find_spec(name) is None]:
+        raise RecipeError(
+            "export",
+            found=f"lacks {', '.join(missing)}",
+            allowed="a graph is made by torch's exporter",
+            fix="pip install 'atrous[train]'.",
+        )
+    make_folder(out.parent)
+
+
+def _in_whole_numbers(
+    graph: bytes, source: "Source", data: Path, track: Track
+) -> tuple[bytes, dict[str, Any]]:
+    from atrous.export.search import best_quantised
+
+    images = calibration_images(source, data)
+    graph, record = best_quantised(graph, images, task=source.classes.task, track=track)
+    return graph, {**record, "seed": SEED}
+
+
+def calibration_images(source: "Source", data: Path) -> list["Image"]:
+    """Pictures of the train split as the model takes them, drawn by a fixed seed, in their order.
+
+    Raises:
+        DataError: the data set cannot be read, or has another label space or no such split.
+    """
+    import numpy as np
+
+    from atrous.data.dataset import open_dataset
+    from atrous.data.images import fit_image
+
+    dataset = open_dataset(data, classes=source.classes, only="train")
+    pairs, model = dataset.split("train"), source.segmenter
+    chosen = np.random.default_rng(SEED).permutation(len(pairs))[:CALIBRATED_ON]
+    images = (dataset.read(pairs[number]).image for number in sorted(chosen.tolist()))
+    return [fit_image(image, bands=model.bands, dtype=model.dtype) for image in images]
+
+
+def _verified(
+    graph: bytes,
+    manifest: Manifest,
+    run: Path,
+    out: Path,
+    *,
+    data: str | Path | None,
+    limit: int | None,
+    track: Track,
+) -> tuple["Verification", tuple[str, ...]]:
+    """How the file compares with its run, on a data set if one is known; and notes.
+
+    Raises:
+        WeightsError: it does not answer as the run.
+    """
+    from atrous.verify import verify
+
+    known = _data_of(run) if data is None else Path(data)
+    notes: list[str] = []
+    try:
+        with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=out.parent) as folder:
+            file = Path(folder) / out.name
+            write_exported(file, graph, manifest)
+            result = _passed(verify(file, run, made_up(manifest)), out)
+            if known is None:
+                return result, ("Compared on made-up pictures alone: its data set is not here.",)
+            try:
+                result = _passed(verify(file, run, known, limit=limit, track=track), out)
+            except DataError as error:
+                if data is not None:
+                    raise
+                notes.append(f"Compared on made-up pictures alone: {error}")
+            return result, tuple(notes)
+    except OSError as error:
+        raise _unwritable(out, error) from None
+
+
+def made_up(manifest: Manifest) -> list["Image"]:
+    """Pictures of noise around the mean colour, of sizes that no model pads alike."""
+    import numpy as np
+
+    random = np.random.default_rng(SEED)
+    dtype, bands, pictures = np.dtype(manifest.dtype), manifest.bands, []
+    for size in SIZES:
+        noise = random.normal(manifest.mean, manifest.std, (*size, bands))
+        if dtype.kind == "u":
+            noise = noise.clip(0, np.iinfo(dtype).max)
+        pictures.append(noise.astype(dtype))
+    return pictures
+
+
+def _data_of(run: Path) -> Path | None:
+    """The data set that a run was trained on, if it is still where it was."""
+    folder = run if run.is_dir() else run.parent
+    try:
+        root = Path(json.loads(RunFolder(folder).dataset.read_text(encoding="utf-8"))["root"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return root if root.is_dir() else None
+
+
+def _passed(verification: "Verification", out: Path) -> "Verification":
+    if verification.passed:
+        return replace(verification, model=str(out))
+    int8 = any(row.runtime.precision == "int8" for row in verification.rows)
+    raise WeightsError(
+        out,
+        found=f"does not answer as {verification.run} ({'; '.join(verification.reasons)})",
+        allowed="an exported file is written once it is as good as its run",
+        fix="Export it without --int8, or calibrate on pictures that are more like those to come."
+        if int8
+        else "The run itself still predicts, with torch; please report its recipe.",
+    )
+
+
+def _record(verification: "Verification") -> dict[str, Any]:
+    """For the manifest, which others will read: the data set's name, not where it lies here."""
+    from atrous.verify import record
+
+    return {"data": Path(verification.data).name, **record(verification.rows)}
+
+
+def _unwritable(out: Path, error: OSError) -> RunError:
+    return RunError(
+        out,
+        found=f"cannot be written ({error.strerror or error})",
+        allowed="the file goes beside its temporary copy, in the folder of --out",
+        fix="Give another --out, or make room.",
+    )
+
+
+make_callable(sys.modules[__name__])

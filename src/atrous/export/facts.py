@@ -1,0 +1,143 @@
+"""What the manifest of an exported file says of a run and of its model."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from atrous.classes import Classes
+from atrous.errors import RecipeError, WeightsError
+from atrous.export.graph import OPSET
+from atrous.export.network import pooled_channels
+from atrous.export.pixels import statistics_of
+from atrous.exported import Manifest, is_exported
+from atrous.models.build import Segmenter, at_stride
+from atrous.models.deeplab import ImagePooling
+from atrous.models.geometry import geometry, macs
+from atrous.predict.engines.torch import describe, restored
+from atrous.recipe import Recipe, from_tables
+from atrous.runs import RunFolder, read_model, weights_file
+
+MACS_AT = (512, 512)  # pixels
+LONG = ("images", "confusion", "definitions", "rules")  # parts of scores that the run alone keeps
+
+
+class Source(NamedTuple):
+    """A trained model and what is known of it."""
+
+    path: Path
+    segmenter: Segmenter
+    recipe: Recipe
+    classes: Classes
+    digest: str
+    description: str
+    output_stride: int
+    """If not the one that it was trained at, else 0."""
+
+
+def source_of(run: Path, *, weights: str = "last", output_stride: int = 0) -> Source:
+    """The model of a run folder or a weights file, on the CPU.
+
+    Raises:
+        RunError, WeightsError: there are no usable weights.
+        RecipeError: the model is another network at that output stride.
+    """
+    if is_exported(run):
+        raise WeightsError(
+            run,
+            found="is an exported file already",
+            allowed="a run folder or a weights file (.safetensors) is exported",
+            fix="Give the run that it was made from.",
+        )
+    path = weights_file(run, weights)
+    tensors, about, digest = read_model(path)
+    classes, recipe = Classes.from_dict(about["classes"]), from_tables(about["recipe"], where=path)
+    words = describe(about)
+    if output_stride:
+        recipe = at_stride(recipe, output_stride)
+        words += f", at output stride {output_stride}"
+    model = restored(recipe, classes.num_logits, about["dtype"], tensors, path).eval()
+    return Source(path, model, recipe, classes, digest, words, output_stride)
+
+
+class Tiles(NamedTuple):
+    """How a large picture may be cut; the fields of the manifest."""
+
+    alignment: int
+    halo: int
+    tiling: str
+    global_parts: tuple[str, ...]
+
+
+def tiles_of(segmenter: Segmenter) -> Tiles:
+    """How tiles of a picture equal the whole: as they are, with the pooled features given, or not.
+
+    Example:
+        >>> from atrous.models.build import build
+        >>> tiles_of(build("fcn_basic", num_classes=2))
+        Tiles(alignment=8, halo=32, tiling='exact', global_parts=())
+    """
+    try:
+        found = geometry(segmenter)
+    except RecipeError:  # something in it has an unknown reach
+        return Tiles(segmenter.alignment, 0, "blend", ())
+    pooling = {n for n, module in segmenter.named_modules() if isinstance(module, ImagePooling)}
+    mode = "blend"
+    if not found.inexact and pooling.issuperset(found.global_parts):
+        mode = "two-pass" if found.global_parts else "exact"
+    return Tiles(found.alignment, found.halo, mode, found.global_parts)
+
+
+def manifest_of(source: Source) -> Manifest:
+    """The manifest of the graph of a model, in f32 and not yet verified."""
+    segmenter, statistics = source.segmenter, statistics_of(source.segmenter)
+    fields: dict[str, Any] = {
+        **tiles_of(segmenter)._asdict(),
+        "mean": statistics.mean,
+        "std": statistics.std,
+        "band_order": "RGB" if segmenter.bands == 3 else "",
+    }
+    return Manifest(
+        classes=source.classes,
+        dtype=segmenter.dtype,
+        bands=segmenter.bands,
+        placement=segmenter.grid,
+        pooled=pooled_channels(segmenter),
+        model=_model_facts(source),
+        weights=source.digest,
+        description=source.description,
+        opset=OPSET,
+        scores=_scores(source),
+        **fields,
+    )
+
+
+def _model_facts(source: Source) -> dict[str, Any]:
+    options = source.recipe.model
+    return {
+        "name": options.name,
+        "encoder": getattr(options, "encoder", ""),
+        "parameters": _parameters(source.segmenter),
+        "macs": macs(source.segmenter, MACS_AT),
+        "macs_at": list(MACS_AT),
+        "crop": source.recipe.augment.crop,
+        **({"output_stride": source.output_stride} if source.output_stride else {}),
+        "options": options.bare().model_dump(mode="json"),  # without paths of this machine
+    }
+
+
+def _parameters(segmenter: Segmenter) -> int:
+    """Those that answer: without an auxiliary head."""
+    parts = (segmenter.encoder, segmenter.head)
+    return sum(parameter.numel() for part in parts for parameter in part.parameters())
+
+
+def _scores(source: Source) -> dict[str, Any] | None:
+    """The run's scores, if they are of these weights."""
+    try:
+        text = RunFolder(source.path.parent).scores.read_text(encoding="utf-8")
+        scores = dict(json.loads(text))
+    except (OSError, ValueError, TypeError):
+        return None
+    if scores.get("weights") != source.description:
+        return None
+    return {key: value for key, value in scores.items() if key not in LONG}

@@ -1,0 +1,224 @@
+"""The exported graph gives the logits of the model, for every model of the lineage."""
+
+from collections import Counter
+from functools import cache
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+
+from atrous.errors import RecipeError
+from atrous.export.graph import OPSET, graph_of
+from atrous.export.network import pooled_channels
+from atrous.models.build import Segmenter
+from atrous.recipe import MODEL_TABLES
+from atrous.types import Statistics
+from made import made
+
+VGG = {"encoder": "vgg16", "fc_channels": 16}
+RESNET = {"encoder": "resnet18", "pretrained": False}
+NARROW = RESNET | {"aspp_channels": 16}
+LITE = {"encoder": "efficientnet_lite0", "pretrained": False, "aspp_channels": 16}
+MODELS: dict[str, dict[str, Any]] = {
+    "fcn32s": {"name": "fcn32s"} | VGG,
+    "fcn16s": {"name": "fcn16s"} | VGG,
+    "fcn8s": {"name": "fcn8s"} | VGG,
+    "fcn8s learned": {"name": "fcn8s", "upsampling": "learned", "at_once": True} | VGG,
+    "fcn8s bilinear": {"name": "fcn8s", "upsampling": "bilinear"} | VGG,
+    "fcn8s fixed": {"name": "fcn8s", "upsampling": "fixed"} | RESNET,
+    "fcn16s learned": {"name": "fcn16s", "upsampling": "learned"} | RESNET,
+    "fcn_dilated": {"name": "fcn_dilated"} | RESNET,
+    "deeplabv1": {"name": "deeplabv1"} | VGG,
+    "deeplabv2": {"name": "deeplabv2"} | VGG,
+    "deeplabv2 joined": {"name": "deeplabv2", "combine": "concatenate", "scales": [1]} | RESNET,
+    "deeplabv3": {"name": "deeplabv3", "aux_weight": 0.4} | NARROW,
+    "deeplabv3 alone": {"name": "deeplabv3", "image_pooling": False, "separable": True} | NARROW,
+    "deeplabv3plus": {"name": "deeplabv3plus"} | LITE,
+    "deeplabv3plus bare": {"name": "deeplabv3plus", "decoder": False} | NARROW,
+    "fcn_basic": {"name": "fcn_basic"},
+    "deeplab_basic": {"name": "deeplab_basic"},
+    "mobilenet 2": {"name": "fcn_dilated", "encoder": "mobilenetv2_100", "aux_weight": 0},
+    "mobilenet 3": {"name": "deeplabv3plus"} | NARROW | {"encoder": "mobilenetv3_small_100"},
+    "xception": {"name": "deeplabv1", "encoder": "xception41", "fc_channels": 16},
+    "torchvision": {"name": "deeplabv3", "refine": True, "origin": "torchvision"} | NARROW,
+    "smp": {"name": "deeplabv3plus", "origin": "smp"} | LITE,
+    "pytorch-fcn": {"name": "fcn8s", "upsampling": "fixed", "origin": "pytorch-fcn"} | VGG,
+    "deeplab-pytorch": {"name": "deeplabv2", "encoder": "resnet26", "origin": "deeplab-pytorch"}
+    | {"scales": [1.0, 0.75]},
+}
+POOLING = ("deeplabv3", "deeplabv3plus", "mobilenet 3", "smp")
+SIZES = ((1, 33, 97), (1, 128, 64), (2, 95, 141))
+
+
+def pixels(*shape: int, dtype: str = "uint8") -> np.ndarray:
+    noise = np.random.default_rng(shape[1]).random(shape)
+    return (noise * {"uint8": 255, "uint16": 65535, "float32": 1}[dtype]).astype(dtype)
+
+
+class Graph:
+    """A model, the bytes of its graph, and a session of it."""
+
+    def __init__(self, model: Segmenter) -> None:
+        self.model, self.content = model, graph_of(model)
+        self.proto = onnx.load_from_string(self.content)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 2
+        self.session = onnxruntime.InferenceSession(self.content, options)
+
+    def __call__(self, images: np.ndarray, **more: np.ndarray) -> dict[str, np.ndarray]:
+        names = [output.name for output in self.session.get_outputs()]
+        return dict(zip(names, self.session.run(names, {"images": images, **more}), strict=True))
+
+    @torch.inference_mode()
+    def eager(self, images: np.ndarray) -> np.ndarray:
+        return self.model(torch.from_numpy(images)).numpy()
+
+    @property
+    def operators(self) -> Counter[str]:
+        return Counter(node.op_type for node in self.proto.graph.node)
+
+
+@cache  # each takes seconds
+def graph(label: str) -> Graph:
+    return Graph(made(MODELS[label]))
+
+
+def assert_same(ours: np.ndarray, theirs: np.ndarray) -> None:
+    scale = np.abs(theirs).max()
+    assert ours.shape == theirs.shape and ours.dtype == np.float32
+    assert theirs.std((2, 3)).max() > 1e-3 * scale  # flat maps would prove little
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-4 * min(1, scale))
+
+
+def test_every_name_of_the_lineage_is_exported():
+    assert {options["name"] for options in MODELS.values()} == set(MODEL_TABLES)
+
+
+@pytest.mark.parametrize("label", MODELS)
+class TestEveryModel:
+    @pytest.mark.parametrize("shape", SIZES)
+    def test_logits_are_those_of_the_model_at_any_size_and_batch(self, label, shape):
+        images = pixels(*shape, 3)
+        assert_same(graph(label)(images)["logits"], graph(label).eager(images))
+
+    def test_nothing_is_there_that_only_training_needs(self, label):
+        operators = graph(label).operators
+        assert not {"BatchNormalization", "Dropout", "Identity"} & {*operators}
+        layers = [m for n, m in graph(label).model.named_modules() if not n.startswith("aux_head")]
+        convolutions = sum(isinstance(module, nn.Conv2d) for module in layers)
+        scales = len(graph(label).model.scales)
+        pooled = pooled_channels(graph(label).model) > 0
+        assert operators["Conv"] <= scales * convolutions + pooled
+
+    def test_nodes_are_called_after_modules_and_nothing_tells_of_this_machine(self, label):
+        proto, content = graph(label).proto, graph(label).content
+        names = [node.name for node in proto.graph.node]
+        assert len({*names}) == len(names)
+        modules = {name for name, _ in graph(label).model.named_modules()}
+        convolutions = [n.rpartition("/")[0] for n in names if n.rpartition("/")[2] == "Conv"]
+        ours = {"head.aspp.project", "head.aspp.project_pooled", "head.aspp.pooling.project.0"}
+        assert {*convolutions} <= modules | ours
+        assert b"/" + __file__.split("/")[1].encode() not in content
+        assert b"site-packages" not in content and b"torch" not in content
+
+
+@pytest.mark.parametrize("label", ["fcn_basic", *POOLING])
+def test_the_interface_is_as_the_design_says(label):
+    proto = graph(label).proto
+    assert [(opset.domain, opset.version) for opset in proto.opset_import] == [("", OPSET)]
+    inputs = {value.name: _shape(value) for value in proto.graph.input}
+    outputs = {value.name: _shape(value) for value in proto.graph.output}
+    channels = pooled_channels(graph(label).model)
+    assert inputs.pop("images") == ["N", "H", "W", 3]
+    assert outputs.pop("logits") == ["N", 3, "h", "w"]
+    assert inputs == ({"pooled": [1, channels, 1, 1]} if channels else {})
+    assert outputs == ({"pooled_features": ["N", channels, 1, 1]} if channels else {})
+
+
+def _shape(value: onnx.ValueInfoProto) -> list[int | str]:
+    return [side.dim_param or side.dim_value for side in value.type.tensor_type.shape.dim]
+
+
+class TestImagePooling:
+    @pytest.mark.parametrize("label", POOLING)
+    def test_its_mean_may_be_left_out_or_be_unknown_or_be_given(self, label):
+        images = pixels(1, 70, 90, 3)
+        free = graph(label)(images)
+        mean = free["pooled_features"]
+        for pooled in (np.full_like(mean, np.nan), mean):
+            assert np.array_equal(graph(label)(images, pooled=pooled)["logits"], free["logits"])
+        other = graph(label)(images, pooled=mean + 1)
+        assert not np.allclose(other["logits"], free["logits"], atol=1e-3)
+        assert np.array_equal(other["pooled_features"], mean)
+
+    def test_the_mean_is_that_of_the_deepest_features_of_each_picture(self):
+        model, images = graph("deeplabv3").model, pixels(2, 50, 60, 3)
+        with torch.inference_mode():
+            features = model.encoder(model.pictures(torch.from_numpy(images)))[-1]
+        mean = features.mean((2, 3), keepdim=True).numpy()
+        found = graph("deeplabv3")(images)["pooled_features"]
+        np.testing.assert_allclose(found, mean, rtol=1e-4, atol=1e-5)
+
+    def test_with_the_mean_of_the_whole_picture_a_tile_gives_its_logits(self):
+        whole, halo = pixels(1, 64, 2048, 3), 1024
+        logits = graph("deeplabv3")(whole)
+        tile = graph("deeplabv3")(whole[:, :, :halo], pooled=logits["pooled_features"])
+        cells = slice(0, 4)  # far from where the tile was cut
+        np.testing.assert_allclose(
+            tile["logits"][..., cells], logits["logits"][..., cells], rtol=0, atol=1e-4
+        )
+
+
+@pytest.mark.parametrize(
+    ("bands", "dtype", "statistics"),
+    [
+        (1, "uint8", None),
+        (3, "uint16", None),
+        (3, "float32", None),
+        (5, "uint16", Statistics((900.0, 400.0, 0.0, 7000.0, 1.0), (300.0, 9.0, 1.0, 2e3, 0.0))),
+        (2, "float32", Statistics((-3.0, 0.5), (8.0, 0.1))),
+    ],
+)
+def test_pixels_of_other_types_and_bands_are_normalised_in_the_graph(bands, dtype, statistics):
+    model = made(MODELS["fcn_basic"], bands=bands, dtype=dtype, statistics=statistics)
+    graph, images = Graph(model), pixels(1, 37, 52, bands, dtype=dtype)
+    assert_same(graph(images)["logits"], graph.eager(images))
+
+
+def test_the_same_weights_give_the_same_bytes():
+    assert graph_of(made(MODELS["fcn_basic"])) == graph("fcn_basic").content
+
+
+def test_the_model_itself_is_left_as_it_was():
+    model = made(MODELS["fcn_dilated"])
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    model.train()
+    graph_of(model)
+    assert model.training and model.aux_head is not None
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+
+
+class Fixed(nn.Module):
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return features.reshape(*features.shape[:2], -1, int(features.shape[3]))
+
+
+class Unknown(nn.Module):
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return torch.special.bessel_j1(features)
+
+
+@pytest.mark.parametrize(
+    ("layer", "reason"), [(Fixed(), "at one size alone"), (Unknown(), "special_bessel_j1")]
+)
+def test_what_cannot_be_exported_says_why(layer, reason):
+    model = made(MODELS["fcn_basic"])
+    model.encoder.get_submodule("layers").append(layer)
+    with pytest.raises(RecipeError, match=reason) as caught:
+        graph_of(model)
+    assert all((caught.value.where, caught.value.found, caught.value.allowed, caught.value.fix))
