@@ -76,7 +76,7 @@ def _prepare(arguments: argparse.Namespace) -> dict[str, Any]:
         file = write_theirs(peer, network.eval(), folder)
         write_graph(network.eval(), size, folder / "theirs.onnx")
         if not (folder / "run").is_dir():
-            atrous.import_weights(file, origin=peer, out=folder / "run")
+            atrous.import_weights(file, origin=peer, out=folder / "run", data=arguments.data)
         if arguments.data:
             atrous.export(folder / "run", out=folder / "ours-int8.onnx", int8=arguments.data)
         atrous.export(folder / "run", out=folder / "ours-f32.onnx")

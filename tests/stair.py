@@ -86,7 +86,7 @@ STAIR: tuple[tuple[str, ...], ...] = (
 )
 FREE = re.compile(r"(__init__|__main__|cli(\..*)?)")  # may import anything
 
-TORCH = {"torch", "torchvision", "timm"}
+TORCH = {"torch", "torchvision", "timm", "onnx", "onnxscript"}  # what a plain install lacks
 MAY_IMPORT_TORCH = re.compile(  # design, principle 6; a package's name stands for all in it
     r"data\.(transforms|loading)|models|losses|train|predict\.engines(_\w+|\.torch)|explain|export\b"
 )

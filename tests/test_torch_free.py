@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from atrous.classes import Classes
+
 ROOT = Path(__file__).parents[1]
 TRAINING = ("torch", "torchvision", "timm", "onnx", "onnxscript")
 HIDDEN = ("PYTHONPATH", "CI")  # what is installed answers, as it does for everybody
@@ -42,13 +44,13 @@ IMPORT = "import time; t = time.perf_counter(); import atrous; print(time.perf_c
 
 
 @pytest.fixture(scope="module")
-def model(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file that `atrous export` made of a run of one step."""
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file that `atrous export` made of a run."""
     import atrous
+    from export.made import made_run
 
     folder = tmp_path_factory.mktemp("exported")
-    options = ("augment.crop=64", "train.batch=2", "threads=1", "model.name=fcn_basic")
-    atrous.train(shapes, out=folder / "run", steps=1, set=options)
+    made_run(folder / "run", Classes(("grass", "disc", "square")))
     atrous.export(folder / "run", out=folder / "shapes.onnx")
     return folder / "shapes.onnx"
 
@@ -99,11 +101,13 @@ def test_where_torch_cannot_be_imported_a_file_still_answers(
     assert "openvino_telemetry" not in loaded and not (tmp_path / "home" / "intel").exists()
 
 
-def test_a_model_that_needs_torch_says_so_where_it_is_not(model: Path, tmp_path: Path):
-    run, told = model.parent / "run", tmp_path / "masks"
-    words = [["predict", str(run), str(tmp_path), "--out", str(told)]]
+def test_a_model_that_needs_torch_says_so_where_it_is_not(
+    model: Path, shapes: Path, tmp_path: Path
+):
+    run, photos = str(model.parent / "run"), str(shapes / "val/images")
+    words = ["predict", run, photos, "--out", str(tmp_path / "masks")]
     done = subprocess.run(
-        [sys.executable, "-c", COMMANDS, json.dumps([words, TRAINING])],
+        [sys.executable, "-c", COMMANDS, json.dumps([[words], TRAINING])],
         capture_output=True,
         text=True,
         encoding="utf-8",

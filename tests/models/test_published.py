@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 import atrous
 from atrous.cli import app
-from atrous.errors import RecipeError, RunError, WeightsError
+from atrous.errors import DataError, RecipeError, RunError, WeightsError
 from atrous.losses import at_pixels
 from atrous.models.published import Imported, deeplab_pytorch, import_weights
 from atrous.models.published.encoders import RESNETS, resnet_name
@@ -143,6 +143,19 @@ def test_the_auxiliary_head_of_a_mobilenet_is_left_out_and_said(mobile, folder):
 
 
 # segmentation-models-pytorch
+
+
+def test_weights_learn_the_names_of_their_classes_from_a_data_set(smp, folder, shapes):
+    model = smp.DeepLabV3("resnet18", encoder_weights=None, classes=3)
+    torch.save(model.state_dict(), folder / "theirs.pth")
+    options = {"origin": "smp", "out": folder / "run"}
+    imported = import_weights(folder / "theirs.pth", data=shapes, **options)
+    assert imported.classes.names == ("grass", "disc", "square")
+    assert atrous.load(folder / "run").classes == imported.classes
+    model = smp.DeepLabV3("resnet18", encoder_weights=None, classes=4)
+    torch.save(model.state_dict(), folder / "other.pth")
+    with pytest.raises(DataError, match=r"3 logits .*the network has 4"):
+        import_weights(folder / "other.pth", origin="smp", out=folder / "other", data=shapes)
 
 
 @pytest.fixture(scope="module")

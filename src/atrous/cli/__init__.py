@@ -190,13 +190,16 @@ def import_weights(
         str, Parameter(name="--from", help="torchvision, smp, pytorch-fcn or deeplab-pytorch.")
     ],
     out: Annotated[Path, Parameter(help="The run folder to make.")],
+    data: Annotated[
+        Path | None, Parameter(help="Its data set, whose classes the weights then know.")
+    ] = None,
     json: Json = False,
 ) -> int:
     """Make a run of the weights of another project; it gives the same logits."""
     from atrous.cli.tables import imported_table
     from atrous.models.published import import_weights as imported
 
-    facts = imported(file, origin=origin, out=out).to_dict()
+    facts = imported(file, origin=origin, out=out, data=data).to_dict()
     for note in facts["notes"]:
         say(note)
     print(as_json(facts) if json else imported_table(facts))

@@ -50,7 +50,10 @@ def source_of(run: Path, *, weights: str = "last", output_stride: int = 0) -> So
         )
     path = weights_file(run, weights)
     tensors, about, digest = read_model(path)
-    classes, recipe = Classes.from_dict(about["classes"]), from_tables(about["recipe"], where=path)
+    classes, recipe = (
+        Classes.from_dict(about["classes"]),
+        from_tables(about["recipe"], where=str(path)),
+    )
     words = describe(about)
     if output_stride:
         recipe = at_stride(recipe, output_stride)

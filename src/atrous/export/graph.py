@@ -61,9 +61,7 @@ def _converted(network: nn.Module, example: dict[str, torch.Tensor]) -> ModelPro
     shapes = {name: free if name == "pictures" else None for name in example}
     try:
         with _quiet(), torch.no_grad():
-            program = torch.export.export(
-                network, (), example, dynamic_shapes=shapes, strict=False
-            )
+            program = torch.export.export(network, (), example, dynamic_shapes=shapes, strict=False)
             converted = torch.onnx.export(
                 program,
                 dynamo=True,

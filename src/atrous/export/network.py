@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from timm.layers import BatchNormAct2d
+from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
@@ -28,11 +28,15 @@ class Network(nn.Module):
         return self.segmenter.logits(pictures)
 
 
-class PooledNetwork(Network):
+class PooledNetwork(nn.Module):
     """One with image pooling also gives the mean `B C 1 1` of what that sees.
 
     Where `pooled` `1 C 1 1` is no NaN, pooling takes that in its place.
     """
+
+    def __init__(self, segmenter: Segmenter) -> None:
+        super().__init__()
+        self.segmenter = segmenter
 
     def forward(self, pictures: Tensor, pooled: Tensor) -> tuple[Tensor, Tensor]:
         features = self.segmenter.encoder(pictures)
@@ -86,7 +90,7 @@ def pooled_channels(segmenter: Segmenter) -> int:
     return segmenter.encoder.channels[-1] if pools else 0
 
 
-def exportable(segmenter: Segmenter, size: Size) -> Network:
+def exportable(segmenter: Segmenter, size: Size) -> Network | PooledNetwork:
     """A network that answers as the model does, on the CPU, without what only training needs.
 
     `size` is that of a picture that it can see, for looking at its calls.
@@ -96,6 +100,7 @@ def exportable(segmenter: Segmenter, size: Size) -> Network:
     model.aux_head = None
     for convolution, norm in fusing.items():
         _fuse(model, convolution, norm)
+    module: Any
     for name, module in [*model.named_modules()]:
         if hasattr(module, "inplace"):
             module.inplace = False  # the exporter would take it apart for that
@@ -108,7 +113,8 @@ def exportable(segmenter: Segmenter, size: Size) -> Network:
     model.requires_grad_(False)
     if not pooled_channels(model):
         return Network(model)
-    model.set_submodule("head.aspp", Pyramid(model.get_submodule("head.aspp")))
+    assert isinstance(model.head, DeepLabV3Head | DeepLabV3PlusHead)
+    model.set_submodule("head.aspp", Pyramid(model.head.aspp))
     return PooledNetwork(model)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 from jaxtyping import Float32, Float64
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from atrous.errors import RecipeError
 from atrous.export.ranges import (
@@ -26,6 +26,7 @@ from atrous.export.ranges import (
 )
 from atrous.types import Image
 
+WITH_WEIGHTS = ("Conv", "ConvTranspose")
 METHOD = (
     "QDQ by ONNX Runtime; weights int8 by output channel, of 7 bits; activations uint8, in the "
     "mean of the pictures' ranges; biases corrected for the rounding of weights; normalisation, "
@@ -63,17 +64,14 @@ def converted(
     result = _quantise(model, chosen, calibration)
     _correct_biases(result.graph, model.graph, calibration.means)
     _free_outputs(result.graph)
+    _guard_floats(result.graph)
     del result.graph.value_info[:]
     result.producer_name, result.producer_version = model.producer_name, model.producer_version
     return result.SerializeToString(deterministic=True)
 
 
 def _chosen(model: ModelProto, float_layers: Collection[str]) -> list[str]:
-    """Names of the nodes that become whole numbers.
-
-    What stands between layers does only where it comes from one and goes to one, by way of its
-    like: alone it would cost two changes of numbers and gain nothing.
-    """
+    """Names of the nodes that become whole numbers."""
     named = list(layers(model.graph))
     if unknown := set(float_layers) - {name for name, _ in named}:
         raise RecipeError(
@@ -82,36 +80,49 @@ def _chosen(model: ModelProto, float_layers: Collection[str]) -> list[str]:
             allowed=f"the layers are {', '.join(dict.fromkeys(name for name, _ in named))}",
             fix="Name some of these.",
         )
-    floats = float_tensors(model)
-    chosen = {node.name for name, node in named if name not in float_layers}
-    chosen |= {
+    whole = {node.name for name, node in named if name not in float_layers}
+    whole |= _between(model, whole)
+    return [node.name for node in model.graph.node if node.name in whole]
+
+
+def _between(model: ModelProto, whole: set[str]) -> set[str]:
+    """Nodes that lie on a way from a layer in whole numbers to one, by way of their like.
+
+    Elsewhere they would cost two changes of numbers and gain nothing. An activation goes with
+    what stands in front of it.
+    """
+    floats, nodes = float_tensors(model), model.graph.node
+    makers = {name: node.name for node in nodes for name in node.output}
+    takers: dict[str, set[str]] = {}
+    for node in nodes:
+        for name in node.input:
+            takers.setdefault(name, set()).add(node.name)
+    found = {
         node.name
-        for node in model.graph.node
+        for node in nodes
         if node.op_type in (*ACTIVATIONS, *BETWEEN) and node.output[0] in floats
     }
-    makers = {name: node for node in model.graph.node for name in node.output}
-    takers: dict[str, list[NodeProto]] = {}
-    for node in model.graph.node:
-        for name in node.input:
-            takers.setdefault(name, []).append(node)
-    before = None
-    while before != chosen:
-        before = set(chosen)
-        for node in model.graph.node:
-            if node.op_type == "Conv" or node.name not in chosen:
-                continue
-            fed = any(name in makers and makers[name].name in chosen for name in node.input)
-            read = any(taker.name in chosen for taker in takers.get(node.output[0], ()))
-            if not fed or not (read or node.op_type in ACTIVATIONS):
-                chosen.remove(node.name)
-    return [node.name for node in model.graph.node if node.name in chosen]
+    alone = None
+    while alone != set():
+        there = whole | found
+        alone = {
+            node.name
+            for node in nodes
+            if node.name in found
+            and not (
+                there & {makers.get(name) for name in node.input}
+                and (node.op_type in ACTIVATIONS or there & takers.get(node.output[0], set()))
+            )
+        }
+        found -= alone
+    return found
 
 
 def _quantise(model: ModelProto, chosen: list[str], calibration: Calibration) -> ModelProto:
     from onnxruntime.quantization import QDQQuantizer, QuantType
     from onnxruntime.quantization.calibrate import CalibrationMethod, TensorsData
 
-    ranges = {
+    ranges: dict[str, Any] = {
         name: (np.float32(low), np.float32(high))
         for name, (low, high) in calibration.ranges.items()
     }
@@ -144,10 +155,11 @@ def _correct_biases(
     makers = {name: node for node in graph.node for name in node.output}
     before = {node.name: node for node in original.node}
     for node in graph.node:
-        if node.op_type != "Conv" or node.input[1] not in makers:
+        source = makers.get(node.input[1]) if node.op_type == "Conv" else None
+        if source is None or source.input[0] not in values:
             continue
         was = before[node.name]
-        rounded, _ = _dequantised(makers[node.input[1]], values)
+        rounded, _ = _dequantised(source, values)
         added = _shift(rounded - numpy_helper.to_array(floats[was.input[1]]), means[was.input[0]])
         stored = makers[node.input[2]]
         bias, scale = _dequantised(stored, values)
@@ -181,3 +193,31 @@ def _free_outputs(graph: GraphProto) -> None:
             makers[before.input[0]].output[0] = output.name
             graph.node.remove(after)
             graph.node.remove(before)
+            for tensor in [t for t in graph.initializer if t.name in after.input[1:]]:
+                graph.initializer.remove(tensor)
+
+
+def _guard_floats(graph: GraphProto) -> None:
+    """Keep ONNX Runtime from rounding the weights of layers that are to stay float.
+
+    It does so by itself, coarsely, one step for all channels, where numbers that had one step
+    come in and whole numbers go out (its WeightBiasQuantization). So such a layer reads numbers
+    with a step for each channel, all equal.
+    """
+    makers = {name: node for node in graph.node for name in node.output}
+    values = {tensor.name: tensor for tensor in graph.initializer}
+    for index, node in reversed([*enumerate(graph.node)]):
+        source = makers.get(node.input[0]) if node.op_type in WITH_WEIGHTS else None
+        if source is None or source.op_type != "DequantizeLinear" or node.input[1] not in values:
+            continue
+        groups = next((a.i for a in node.attribute if a.name == "group"), 1)
+        shape = values[node.input[1]].dims
+        channels = shape[1] * groups if node.op_type == "Conv" else shape[0]
+        names = [f"{node.name}.{part}" for part in ("input", "scale", "zero_point")]
+        for name, single in zip(names[1:], source.input[1:], strict=True):
+            value = numpy_helper.to_array(values[single])
+            graph.initializer.append(numpy_helper.from_array(np.full(channels, value), name))
+        read = [source.input[0], *names[1:]]
+        own = helper.make_node("DequantizeLinear", read, names[:1], name=names[0], axis=1)
+        node.input[0] = names[0]
+        graph.node.insert(index, own)

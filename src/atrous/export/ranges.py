@@ -1,16 +1,17 @@
 """What a graph computes on some pictures: all that its whole numbers will follow from."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import onnx
 from jaxtyping import Float64
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from atrous.data.survey import Track
 from atrous.errors import RecipeError, WeightsError
 from atrous.machine import cores
 from atrous.types import Image
@@ -20,15 +21,14 @@ BETWEEN = ("Add", "Concat", "MaxPool", "Resize")  # run in whole numbers between
 OPERATORS = ("Conv", *ACTIVATIONS, *BETWEEN)
 
 
+Run = Callable[[Image], dict[str, np.ndarray]]
+
+
 class Told(NamedTuple):
     """What an output of a watched graph tells of a tensor: an operator's result on it."""
 
     how: str
     tensor: str
-
-
-Track = Callable[[Sequence[Any]], Iterable[Any]]
-Run = Callable[[Image], dict[str, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -179,10 +179,12 @@ def _watched(model: ModelProto) -> tuple[ModelProto, dict[str, Told]]:
     outputs = {f"watch.{what.how}.{what.tensor}": what for what in dict.fromkeys(wanted)}
     for output, (how, name) in outputs.items():
         axes = ["watch.positions"] if how == "ReduceMean" else []
-        options, kind = {"keepdims": 0}, TensorProto.FLOAT
-        if how == "Size":
-            options, kind = {}, TensorProto.INT64
-        graph.node.append(helper.make_node(how, [name, *axes], [output], **options))
+        node = helper.make_node(how, [name, *axes], [output])
+        kind = TensorProto.INT64
+        if how != "Size":
+            node.attribute.append(helper.make_attribute("keepdims", 0))
+            kind = TensorProto.FLOAT
+        graph.node.append(node)
         graph.output.append(helper.make_tensor_value_info(output, kind, None))
     return watched, outputs
 

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Shaped
 
+from atrous.data.survey import Track
 from atrous.export.quantise import METHOD, converted
-from atrous.export.ranges import Calibration, Track, calibrate, session_of
+from atrous.export.ranges import Calibration, calibrate, session_of
 from atrous.types import Image, Task
 
 GROUPS = 30  # of layers; each is measured once or twice
@@ -74,7 +75,8 @@ def best_quantised(
     if start.disagreement > target:
         groups = groups_of(calibration.macs)
         alone = {name: judge(groups[name]) for name in track(list(groups))}
-        for step, best in _kept(judge, groups, alone, start, target):
+        for step, trial in _kept(judge, groups, alone, start, target):
+            best = trial
             steps.append(step)
             say(step)
     chosen = converted(graph, calibration, float_layers=best.layers)

@@ -99,7 +99,8 @@ class Segmenter(nn.Module):
         super().__init__()
         self.encoder, self.head, self.aux_head = encoder, head, aux_head
         self.aux_weight, self.scales, self.frozen, self.rules = aux_weight, scales, frozen, rules
-        self.bands, self.dtype, statistics = pixels
+        self.bands, statistics = pixels.bands, pixels.statistics
+        self.dtype: PixelType = pixels.dtype
         self.alignment = max(encoder.strides) * _denominator(scales) if rules.pads else 1
         self.grid = self._placement(head.grid)
         self.largest = {"uint8": 255, "uint16": 65535, "float32": 1}[self.dtype]

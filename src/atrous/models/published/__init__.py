@@ -12,8 +12,9 @@ from typing import Any, Literal, assert_never, get_args
 import torch
 
 from atrous.classes import Classes
+from atrous.data.dataset import open_dataset
 from atrous.data.layouts.voc import NAMES, colour_map
-from atrous.errors import RecipeError, RunError
+from atrous.errors import DataError, RecipeError, RunError
 from atrous.files import claimed, write_whole
 from atrous.models.build import build_model
 from atrous.models.fcn import MARGIN
@@ -87,12 +88,16 @@ class Imported:
         return f"logits to the picture's size, corners {corners}"
 
 
-def import_weights(file: str | Path, *, origin: str, out: str | Path) -> Imported:
+def import_weights(
+    file: str | Path, *, origin: str, out: str | Path, data: str | Path | None = None
+) -> Imported:
     """Make the run `out` of a weights file that a network of `origin` wrote.
 
-    The file is a state dict (`.pth`, `.pt`, `.safetensors`), bare or inside a checkpoint.
+    The file is a state dict (`.pth`, `.pt`, `.safetensors`), bare or inside a checkpoint. It
+    names no classes: they are those of the data set `data`, which it was trained on, if given.
 
     Raises:
+        DataError: `data` cannot be read, or has not as many classes as the network.
         RecipeError: there is no such origin.
         WeightsError: the file cannot be read without running code, or does not match.
         RunError: `out` holds a run already.
@@ -109,7 +114,9 @@ def import_weights(file: str | Path, *, origin: str, out: str | Path) -> Importe
         run=run.path,
         origin=known,
         options=published.options,
-        classes=published_classes(published.num_logits),
+        classes=_classes_of(Path(data), published.num_logits)
+        if data
+        else published_classes(published.num_logits),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         inexact=geometry(model).inexact,
         notes=published.notes,
@@ -132,6 +139,18 @@ def published_classes(num_logits: int) -> Classes:
     if num_logits == len(NAMES):
         return Classes(tuple(NAMES), colour_map(len(NAMES)))
     return Classes(tuple(f"class {i}" for i in range(num_logits)))
+
+
+def _classes_of(data: Path, num_logits: int) -> Classes:
+    classes = open_dataset(data).classes
+    if classes.num_logits == num_logits:
+        return classes
+    raise DataError(
+        data,
+        found=f"has classes of {classes.num_logits} logits ({', '.join(classes.names[:8])}, ...)",
+        allowed=f"the network has {num_logits}",
+        fix="Give the data set that the weights were trained on, or leave it out.",
+    )
 
 
 def _known(origin: str) -> Origin:

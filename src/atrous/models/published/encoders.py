@@ -1,4 +1,4 @@
-"""Which encoder a file holds: ResNets by torchvision's names, which are timm's too; timm's Lites."""
+"""Which encoder a file holds: ResNets by torchvision's names, which are timm's; timm's Lites."""
 
 from typing import NamedTuple
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from atrous.errors import WeightsError
+from atrous.models.published.encoders import lite_name, resnet_name
 from atrous.models.published.matching import (
     POOLING,
     Piece,
@@ -22,7 +23,6 @@ from atrous.models.published.matching import (
     under,
     unrecognised,
 )
-from atrous.models.published.encoders import lite_name, resnet_name
 from atrous.recipe import DeepLabV3, DeepLabV3Plus
 
 RATES = (12, 24, 36)  # at both strides

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from atrous.models.published.encoders import resnet_name
 from atrous.models.published.matching import (
     POOLING,
     Piece,
@@ -14,7 +15,6 @@ from atrous.models.published.matching import (
     renamed,
     unrecognised,
 )
-from atrous.models.published.encoders import resnet_name
 from atrous.recipe import DeepLabV3, FcnDilated
 
 RATES = (12, 24, 36)  # also at stride 16

@@ -1,0 +1,161 @@
+"""Whole numbers against floats: mIoU on val, masks and time, in both runtimes.
+
+    python benchmarks/int8.py --run runs/camvid --data ../shared/data/camvid --files FOLDER
+
+Three graphs of one run: float; int8 in all layers; int8 but for the layers that the search keeps
+in float. ONNX Runtime and OpenVINO run each. Every contender lives in a process of its own and
+sleeps while the others run; rounds are interleaved, each beginning with another. Times are of the
+network alone and of a decoded picture to its mask. The answer is JSON on stdout.
+"""
+
+import argparse
+import json
+import multiprocessing
+import platform
+import sys
+import time
+from dataclasses import replace
+from importlib.metadata import version
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FILES = ("f32", "int8-all", "int8")
+ENGINES = ("onnxruntime", "openvino")
+PICTURES, WARM = 8, 3
+FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8")
+
+
+def main() -> None:
+    """Make the files, score them, run the rounds, print what was measured."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--files", type=Path, required=True, help="folder for models; kept")
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1) as pool:  # torch and its threads stay out of this process
+        pool.apply(make, (arguments,))
+    rows = {f"{file} {engine}": {} for engine in ENGINES for file in FILES}
+    measure(arguments, rows)
+    for engine in ENGINES:
+        own = rows[f"f32 {engine}"]
+        for file in FILES[1:]:
+            row = rows[f"{file} {engine}"]
+            row["mIoU_lost"] = own["mIoU"] - row["mIoU"]
+            for time_of in ("network", "mask"):
+                ratio = own[f"{time_of}_median_ms"] / row[f"{time_of}_median_ms"]
+                row[f"{time_of}_times_faster"] = round(ratio, 2)
+    record = json.loads((arguments.files / "record.json").read_text(encoding="utf-8"))
+    print(json.dumps({**machine(arguments), "search": record, "rows": rows}, indent=1))
+
+
+def make(arguments: argparse.Namespace) -> None:
+    """Write the three files and how the searched one came about, once."""
+    from atrous.export import calibration_images
+    from atrous.export.facts import manifest_of, source_of
+    from atrous.export.graph import graph_of
+    from atrous.export.quantise import quantised
+    from atrous.export.search import best_quantised
+    from atrous.exported import write_exported
+
+    folder = arguments.files
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / "record.json").is_file():
+        return
+    source = source_of(arguments.run, weights="last", output_stride=0)
+    graph, manifest = graph_of(source.segmenter), manifest_of(source)
+    images = calibration_images(source, arguments.data)
+    begin = time.perf_counter()
+    best = best_quantised(graph, images, task=source.classes.task, say=say)
+    record = {**best.record, "seconds": round(time.perf_counter() - begin, 1)}
+    graphs = (graph, quantised(graph, images), best.graph)
+    for name, content in zip(FILES, graphs, strict=True):
+        precision = "f32" if name == "f32" else "int8"
+        write_exported(folder / f"{name}.onnx", content, replace(manifest, precision=precision))
+    (folder / "record.json").write_text(json.dumps(record), encoding="utf-8")
+
+
+def measure(arguments: argparse.Namespace, rows: dict[str, dict[str, Any]]) -> None:
+    """Fill each row: its scores, then its times."""
+    context = multiprocessing.get_context("spawn")
+    pipes: dict[str, Connection] = {}
+    for name, row in rows.items():
+        here, there = context.Pipe()
+        context.Process(target=serve, args=(there, arguments, name), daemon=True).start()
+        row |= here.recv()
+        say(f"{name}: {row}")
+        pipes[name] = here
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in rows}
+    order = list(rows)
+    for turn in range(arguments.rounds):
+        for name in order[turn % len(order) :] + order[: turn % len(order)]:
+            pipes[name].send(turn % PICTURES)
+            times[name].append(pipes[name].recv())
+    for name, row in rows.items():
+        for time_of, seconds in zip(("network", "mask"), np.array(times[name]).T, strict=True):
+            row[f"{time_of}_median_ms"] = round(float(np.median(seconds)) * 1000, 2)
+            row[f"{time_of}_raw_ms"] = np.round(seconds * 1000, 2).tolist()
+        pipes[name].send(None)
+
+
+def serve(pipe: Connection, arguments: argparse.Namespace, name: str) -> None:
+    """Score a contender, then answer each index with the seconds that the picture took."""
+    import atrous
+    from atrous.data.dataset import open_dataset
+
+    file, engine = name.split()
+    path = arguments.files / f"{file}.onnx"
+    options: dict[str, Any] = {"engine": engine, "threads": arguments.threads}
+    predictor, float_one = (
+        atrous.load(which, **options) for which in (path, arguments.files / "f32.onnx")
+    )
+    dataset = open_dataset(arguments.data, classes=predictor.classes, only="val")
+    pairs = dataset.split("val")
+    images = [dataset.read(pairs[n * len(pairs) // PICTURES]).image for n in range(PICTURES)]
+    differing = [predictor(image).mask != float_one(image).mask for image in images]
+    scores = atrous.evaluate(path, arguments.data, **options).scores
+    for _ in range(WARM):
+        predictor(images[0])
+    pipe.send(
+        {
+            "mIoU": scores.miou,
+            "differing_pixels": float(np.mean([d.mean() for d in differing])),
+            "bytes": path.stat().st_size,
+        }
+    )
+    while (index := pipe.recv()) is not None:
+        moments = [time.perf_counter()]
+        predictor.engine(images[index][None])
+        moments.append(time.perf_counter())
+        predictor(images[index])
+        moments.append(time.perf_counter())
+        pipe.send(tuple(np.diff(moments)))
+
+
+def machine(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What it was measured with."""
+    cpu = Path("/proc/cpuinfo")
+    lines = cpu.read_text().splitlines() if cpu.is_file() else []
+    flags = next((line.split() for line in lines if line.startswith("flags")), [])
+    return {
+        "rounds": arguments.rounds,
+        "threads": arguments.threads,
+        "versions": {package: version(package) for package in ENGINES},
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "instructions": [flag for flag in FLAGS if flag in flags],
+    }
+
+
+def say(what: object) -> None:
+    """A line for the person who waits."""
+    print(what, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
