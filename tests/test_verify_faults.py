@@ -160,6 +160,15 @@ def test_what_the_manifest_says_otherwise_is_a_line_before_any_picture(
     assert not verification.passed and verification.rows == ()
 
 
+def test_a_mean_that_the_manifest_alone_has_wrong_is_told(model, run, shapes, tmp_path):
+    content, manifest, _ = read_exported(model)
+    write_exported(tmp_path / "bad.onnx", content, replace(manifest, mean=(0.5, 0.5, 0.5)))
+    verification = verified(tmp_path / "bad.onnx", run, shapes)
+    line = "mean of pixels is 0.5, 0.5, 0.5 in the file, 127.5, 127.5, 127.5 in the run"
+    assert verification.reasons == (line,)
+    assert verification.rows[0].flipped == 0  # the graph has the right one
+
+
 def test_the_reference_is_those_weights_that_the_file_was_made_from(model, run, other, shapes):
     shutil.copy(RunFolder(run).weights("last"), RunFolder(other).weights("best"))
     assert verified(model, other, shapes).passed

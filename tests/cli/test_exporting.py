@@ -1,12 +1,15 @@
 """`atrous export`, `verify`, `bench`, and `info` of an exported file, as a person meets them."""
 
 import json
+import shutil
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 import atrous.bench
+import atrous.export
 from atrous.bench import Benchmark, Configuration, Row
 from atrous.classes import Classes
 from atrous.cli import exported as words
@@ -62,6 +65,24 @@ def test_a_file_that_answers_otherwise_is_exit_code_1_with_its_reasons(
     assert "It does not answer as the run:\n  classes stand in another order" in out
     code, out, _ = cli("verify", tmp_path / "turned.onnx", run, shapes, *QUICK, "--json")
     assert code == 1 and not json.loads(out)["passed"]
+
+
+def test_export_says_what_was_written_and_how_to_go_on(cli, exported, tmp_path, monkeypatch):
+    run, model = exported
+    asked = {}
+
+    def export(run, *, out, **options):
+        asked.update(options)
+        shutil.copy(model, out)
+        return SimpleNamespace(notes=("Noted.",), to_dict=lambda: {"file": str(out)})
+
+    monkeypatch.setattr(atrous.export, "export", export)
+    out = tmp_path / "a b.onnx"
+    code, told, err = cli("export", run, "--out", out, "--set", "predict.weights=best")
+    assert code == 0 and asked["weights"] == "best" and asked["int8"] is None
+    assert told.startswith(f"file         {out}") and "verified" in told
+    assert "Noted." in err and f"atrous predict '{out}' IMAGES" in err
+    assert json.loads(cli("export", run, "--out", out, "--json")[1]) == {"file": str(out)}
 
 
 def test_info_shows_the_manifest(cli, exported):

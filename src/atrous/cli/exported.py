@@ -11,10 +11,10 @@ from atrous.types import Placement, Spread
 from atrous.verify import Verification
 from atrous.verify.comparison import TIE, Comparison
 
-MEGA = 1e6
+MEGA, GIGA = 1e6, 1e9
 TILES = {
     "exact": "equal the whole picture",
-    "two-pass": "equal the whole picture, once its pooled features are known",
+    "two-pass": "equal the whole picture once its pooled features are known",
     "blend": "are blended; they do not equal the whole picture",
 }
 
@@ -32,8 +32,8 @@ def manifest_table(file: str, manifest: Manifest, *, size: int, digest: str) -> 
         ("normalising", _normalising(manifest)),
         ("output", f"{manifest.classes.num_logits} logits a cell, {_lie(manifest.placement)}"),
         ("tiles", _tiles(manifest)),
-        ("quantised", _told(manifest.quantised)),
-        ("scores", _told(manifest.scores)),
+        ("quantised", _quantised(manifest.quantised)),
+        ("scores", _scores(manifest.scores)),
         ("verified", _verified(manifest.verified)),
         ("digest", digest),
     ]
@@ -168,7 +168,9 @@ def _opset(manifest: Manifest) -> str:
 def _model(model: dict[str, Any]) -> str:
     on = f" on {model['encoder']}" if model.get("encoder") else ""
     parameters = f", {model['parameters'] / MEGA:.2f} M parameters" if "parameters" in model else ""
-    return f"{model['name']}{on}{parameters}" if "name" in model else ""
+    at = " x ".join(map(str, model.get("macs_at", ())))
+    macs = f", {model['macs'] / GIGA:.1f} GMACs at {at}" if "macs" in model and at else ""
+    return f"{model['name']}{on}{parameters}{macs}" if "name" in model else ""
 
 
 def _input(manifest: Manifest) -> str:
@@ -196,25 +198,42 @@ def _tiles(manifest: Manifest) -> str:
     )
 
 
-def _told(facts: dict[str, Any] | None) -> str:
-    """Plain facts in a line; lists by their length."""
-    words = []
-    for name, value in (facts or {}).items():
-        if isinstance(value, list | dict):
-            value = len(value)
-        words.append(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}")
-    return ", ".join(words)
+def _quantised(facts: dict[str, Any] | None) -> str:
+    """How whole numbers came about; what other writers say of it, plainly."""
+    if not facts:
+        return ""
+    if "float_layers" not in facts or "pictures" not in facts:
+        return ", ".join(f"{key} {value}" for key, value in facts.items())
+    layers, macs = len(facts["float_layers"]), facts.get("float_macs", 0.0)
+    stay = (
+        f"{layers} layers stay float ({100 * macs:.1f} % of the MACs)" if layers else "all layers"
+    )
+    return f"on {facts['pictures']} pictures; {stay}"
+
+
+def _scores(facts: dict[str, Any] | None) -> str:
+    """The scores of a run in a line, in percent."""
+    names = {"mIoU": "mIoU", "pixel_accuracy": "pixel accuracy", "boundary_mIoU": "boundary IoU"}
+    known = [(name, (facts or {}).get(key)) for key, name in names.items()]
+    values = [f"{name} {100 * value:.1f}" for name, value in known if value is not None]
+    if not facts or not values:
+        return ""
+    return f"{', '.join(values)} on {facts.get('split', 'some')}"
 
 
 def _verified(facts: dict[str, Any] | None) -> str:
     if not facts:
         return "never"
     runtimes = ", ".join(
-        f"{row['engine']} {row['precision']} {row['flipped']:,} px" for row in facts["runtimes"]
+        f"{row['engine']} {row['precision']} {row['flipped']:,}{_and_score(row['mIoU_change'])}"
+        for row in facts["runtimes"]
     )
-    return (
-        f"{facts['when'][:10]} on {facts['pictures']} pictures, differing but for ties: {runtimes}"
-    )
+    pictures, date = facts["pictures"], facts["when"][:10]
+    return f"{date} on {pictures} pictures; pixels that differ and are no ties: {runtimes}"
+
+
+def _and_score(change: float | None) -> str:
+    return "" if change is None else f" (mIoU {_change(change)})"
 
 
 def _percent(value: float) -> str:

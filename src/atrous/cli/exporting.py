@@ -32,8 +32,13 @@ def export(
     from atrous.export import export as exported
 
     options = _options("export", set, ("weights", "output_stride"))
-    exported(run, out=out, int8=int8, **options)
-    describe(out, None, json=json)
+    result = exported(run, out=out, int8=int8, track=tracked("exporting:", "steps"), **options)
+    for note in result.notes:
+        say(note)
+    if json:
+        print(as_json(result.to_dict()))
+    else:
+        describe(out, None, json=False)
     file = shlex.quote(str(out))
     say(f"Go on with: atrous predict {file} IMAGES --out MASKS")
     say(f"        or: atrous verify {file} {shlex.quote(str(run))} DATA")

@@ -8,12 +8,11 @@ from atrous.classes import Classes
 from atrous.errors import RecipeError, WeightsError
 from atrous.export.graph import OPSET
 from atrous.export.network import pooled_channels
-from atrous.export.pixels import statistics_of
 from atrous.exported import Manifest, is_exported
 from atrous.models.build import Segmenter, at_stride
 from atrous.models.deeplab import ImagePooling
 from atrous.models.geometry import geometry, macs
-from atrous.predict.engines.torch import describe, restored
+from atrous.predict.engines.torch import describe, restored, statistics_of
 from atrous.recipe import Recipe, from_tables
 from atrous.runs import RunFolder, read_model, weights_file
 

@@ -4,21 +4,14 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from atrous.models.build import Segmenter
-from atrous.types import PixelType, Statistics
+from atrous.predict.engines.torch import statistics_of
+from atrous.types import PixelType
 
 TYPES: dict[PixelType, int] = {
     "uint8": TensorProto.UINT8,
     "uint16": TensorProto.UINT16,
     "float32": TensorProto.FLOAT,
 }
-
-
-def statistics_of(segmenter: Segmenter) -> Statistics:
-    """Mean and deviation of each band in pixel values, by which a model normalises."""
-    if not segmenter.measured:
-        return segmenter.rules.statistics(segmenter.bands, segmenter.largest)
-    mean, std = (segmenter.get_buffer(name).tolist() for name in ("mean", "std"))
-    return Statistics(tuple(mean), tuple(std))
 
 
 def take_pixels(model: ModelProto, segmenter: Segmenter) -> None:

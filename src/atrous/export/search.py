@@ -11,7 +11,7 @@ from atrous.export.quantise import METHOD, converted
 from atrous.export.ranges import Calibration, calibrate, session_of
 from atrous.types import Image, Task
 
-GROUPS = 30  # of layers; each is measured once or twice
+GROUPS = 20  # of layers; each is measured once or twice
 JUDGES = 8  # pictures that masks are compared on
 TARGET = 0.01  # share of cells that may differ
 FLOAT_SHARE = 0.25  # of the MACs; with more, whole numbers hardly pay

@@ -118,7 +118,7 @@ def verify(
     """
     from atrous.exported import read_exported
     from atrous.predict.predictor import load
-    from atrous.verify.agreement import disagreements, same_weights
+    from atrous.verify.agreement import disagreements, other_scale, same_weights
 
     model, run = Path(model), Path(run)
     _check(budget, limit)
@@ -127,13 +127,14 @@ def verify(
     stride = output_stride or int(told.model.get("output_stride", 0))
     reference = load(run, weights=which, device="cpu", threads=threads, output_stride=stride)
     lines = disagreements(told, reference)
+    doubts = [] if lines else other_scale(told, reference)
     result = Verification(
         str(model),
         str(run),
         str(data) if isinstance(data, str | Path) else f"{len(data)} pictures",
         runtime_of(reference),
         reference.description,
-        mismatches=(*lines, foreign) if foreign else tuple(lines),
+        mismatches=tuple(line for line in (*lines, *doubts, foreign) if line),
         budget=budget,
     )
     if lines:

@@ -1,6 +1,9 @@
 """What the manifest of an exported file and the run must agree on before any picture is shown."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from atrous.runs import WHICH, RunFolder, read_model, weights_file
 
@@ -25,6 +28,28 @@ def disagreements(manifest: "Manifest", reference: "Predictor") -> list[str]:
     )
     lines = [_line(what, theirs, ours) for what, theirs, ours in pairs if theirs != ours]
     return [*_of_classes(manifest.classes, reference.classes), *lines]
+
+
+def other_scale(manifest: "Manifest", reference: "Predictor") -> list[str]:
+    """Where mean or std of the pixels are not the run's; its graph may still have the right ones.
+
+    Graphs of other programs may do a part of it themselves, and are not asked.
+    """
+    from atrous.predict.engines.torch import TorchEngine, statistics_of
+
+    if not manifest.weights or not isinstance(reference.engine, TorchEngine):
+        return []
+    ours = statistics_of(reference.engine.model)
+    pairs = (("mean", manifest.mean, ours.mean), ("std", manifest.std, ours.std))
+    return [
+        _line(f"{what} of pixels", _numbers(theirs), _numbers(own))
+        for what, theirs, own in pairs
+        if not np.allclose(theirs, own, rtol=1e-5, atol=0)
+    ]
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:g}" for value in values)
 
 
 def _of_classes(theirs: "Classes", ours: "Classes") -> list[str]:

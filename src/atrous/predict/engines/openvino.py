@@ -1,5 +1,6 @@
 """OpenVINO: runs an exported file on the CPU, in the precision that is asked for."""
 
+import sys
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from pathlib import Path
@@ -7,12 +8,18 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-import openvino
 from jaxtyping import Shaped
 
 from atrous.errors import RecipeError
 from atrous.exported import Exported
 from atrous.predict.engines import EngineName, Precision, only_input, unusable
+
+# Its telemetry would send an event at import, unasked, and make a folder in the user's home;
+# without that package it takes its own stub.
+sys.modules.setdefault("openvino_telemetry", None)  # pyright: ignore[reportArgumentType]
+import openvino  # noqa: E402
+
+openvino.Type.u8.to_dtype()  # two threads in its first call would wait for each other for ever
 
 REPEATS = 8  # a size that comes so often is worth a compilation of its own, about ten calls
 MOST_SIZES = 4  # compiled at once: each holds its own weights

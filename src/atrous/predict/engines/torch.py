@@ -107,6 +107,14 @@ def restored(
     return model
 
 
+def statistics_of(segmenter: Segmenter) -> Statistics:
+    """Mean and deviation of each band in pixel values, by which a model normalises."""
+    if not segmenter.measured:
+        return segmenter.rules.statistics(segmenter.bands, segmenter.largest)
+    mean, std = (segmenter.get_buffer(name).tolist() for name in ("mean", "std"))
+    return Statistics(tuple(mean), tuple(std))
+
+
 def describe(about: dict[str, Any]) -> str:
     """Which weights these are, in words."""
     if origin := about.get("origin"):
