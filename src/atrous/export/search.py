@@ -1,6 +1,7 @@
 """Which layers stay float: those that bring masks nearest to the float ones for the fewest MACs."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from math import fsum  # whatever the order, the same
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -109,7 +110,7 @@ class Judge:
     def share(self, float_layers: Collection[str]) -> float:
         """How much of the network's MACs these layers have."""
         macs = self.calibration.macs
-        return sum(macs[layer] for layer in float_layers) / max(sum(macs.values()), 1)
+        return fsum(macs[layer] for layer in float_layers) / max(fsum(macs.values()), 1)
 
     def _decided(self, graph: bytes) -> Iterator[Shaped[np.ndarray, "K h w"]]:
         run = session_of(graph, threads=self.threads)
@@ -133,12 +134,12 @@ def groups_of(
     found: dict[str, frozenset[str]] = {}
     unopened = {"": frozenset(macs)}
     while unopened:
-        name = max(unopened, key=lambda name: sum(macs[layer] for layer in unopened[name]))
+        name = max(unopened, key=lambda name: fsum(macs[layer] for layer in unopened[name]))
         parts = _parts(name, unopened.pop(name))
         small = {
             part: layers
             for part, layers in parts.items()
-            if sum(macs[layer] for layer in layers) <= share * sum(macs.values())
+            if fsum(macs[layer] for layer in layers) <= share * fsum(macs.values())
         }
         if len(found) + len(small) <= most:
             found |= small
