@@ -19,17 +19,22 @@ BASIC = {"name": "fcn_basic"}
 
 @torch.no_grad()
 def awake(model: Segmenter) -> Segmenter:
-    """Random scores, and batch norms that shift and scale: new ones do nothing at all."""
+    """Random scores, which may begin at zero, and batch norms that have seen a picture.
+
+    They shift and scale, and keep signals alive: new ones do nothing at all.
+    """
     random = torch.Generator().manual_seed(0)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            assert module.running_mean is not None and module.running_var is not None
-            module.running_mean.normal_(std=0.1, generator=random)
-            module.running_var.uniform_(0.5, 1.5, generator=random)
-            module.weight.uniform_(0.5, 1.5, generator=random)
-            module.bias.normal_(std=0.1, generator=random)
-    for parameter in model.head.parameters():
-        parameter.normal_(std=0.1, generator=random)
+    for module in model.head.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.kaiming_normal_(module.weight, generator=random)
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.weight.uniform_(0.5, 1.5, generator=random)
+        norm.bias.normal_(std=0.2, generator=random)
+        norm.momentum = 1.0
+    if norms:
+        noise = torch.rand(2, 96, 96, model.bands, generator=random) * model.largest
+        model.train()(noise.to(getattr(torch, model.dtype)))
     return model.eval()
 
 

@@ -1,23 +1,22 @@
 """A run -> one `.onnx` file with its manifest, compared with the run before anybody gets it.
 
 `network` and `pixels` are the parts of a graph, which `graph` puts together; `facts` is what the
-manifest says; `ranges`, `quantise` and `search` make whole numbers of it.
+manifest says; `ranges`, `quantise` and `search` make whole numbers of it; `gate` compares.
 """
 
 import importlib.util
-import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atrous.callable_module import make_callable
-from atrous.errors import DataError, RecipeError, RunError, WeightsError
+from atrous.errors import RecipeError, RunError
 from atrous.exported import SUFFIX, Manifest, is_exported, write_exported
 from atrous.files import TEMPORARY, make_folder
-from atrous.runs import RunFolder
 
 if TYPE_CHECKING:
     from atrous.export.facts import Source
@@ -28,7 +27,6 @@ Track = Callable[[Sequence[Any]], Iterable[Any]]
 PACKAGES = ("torch", "timm", "onnx", "onnxscript")
 CALIBRATED_ON = 32  # pictures of the train split
 SEED = 0  # by which they are drawn
-SIZES = ((97, 131), (64, 161), (150, 89))  # of made-up pictures: a graph must know no size
 
 
 @dataclass(frozen=True)
@@ -85,6 +83,7 @@ def export(
     run, out = Path(run), Path(out)
     _check(out)
     from atrous.export.facts import manifest_of, source_of
+    from atrous.export.gate import passed
     from atrous.export.graph import graph_of
 
     source = source_of(run, weights=weights, output_stride=output_stride)
@@ -93,15 +92,33 @@ def export(
         graph, quantised = _in_whole_numbers(graph, source, Path(int8), track)
         manifest = replace(manifest, precision="int8", quantised=quantised)
     known = int8 if int8 is not None else data
-    verification, notes = _verified(
-        graph, manifest, run, out, data=known, limit=None if int8 else samples, track=track
-    )
-    manifest = replace(manifest, verified=_record(verification))
-    try:
+    limit = None if int8 is not None else samples
+    with _beside(out) as trial:
+        write_exported(trial, graph, manifest)
+        verification, notes = passed(trial, manifest, run, data=known, limit=limit, track=track)
+        manifest = replace(manifest, verified=_record(verification))
         digest = write_exported(out, graph, manifest)
-    except OSError as error:
-        raise _unwritable(out, error) from None
+    verification = replace(verification, model=str(out))
     return Export(out, manifest, digest, out.stat().st_size, verification, notes)
+
+
+@contextmanager
+def _beside(out: Path) -> Iterator[Path]:
+    """A file of the same name in a hidden folder, where `out` will be; gone afterwards.
+
+    Raises:
+        RunError: the disk does not take it, or `out`.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=out.parent) as folder:
+            yield Path(folder) / out.name
+    except OSError as error:
+        raise RunError(
+            out,
+            found=f"cannot be written ({error.strerror or error})",
+            allowed="the file and a copy of it for trial go into the folder of --out",
+            fix="Give another --out, or make room.",
+        ) from None
 
 
 def _check(out: Path) -> None:
@@ -150,99 +167,11 @@ def calibration_images(source: "Source", data: Path) -> list["Image"]:
     return [fit_image(image, bands=model.bands, dtype=model.dtype) for image in images]
 
 
-def _verified(
-    graph: bytes,
-    manifest: Manifest,
-    run: Path,
-    out: Path,
-    *,
-    data: str | Path | None,
-    limit: int | None,
-    track: Track,
-) -> tuple["Verification", tuple[str, ...]]:
-    """How the file compares with its run, on a data set if one is known; and notes.
-
-    Raises:
-        WeightsError: it does not answer as the run.
-    """
-    from atrous.verify import verify
-
-    known = _data_of(run) if data is None else Path(data)
-    notes: list[str] = []
-    try:
-        with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=out.parent) as folder:
-            file = Path(folder) / out.name
-            write_exported(file, graph, manifest)
-            # Its own precision: bf16, where the CPU has it, is not what it is trusted in.
-            own = manifest.precision
-            result = _passed(verify(file, run, made_up(manifest), precision=own), out)
-            if known is None:
-                return result, ("Compared on made-up pictures alone: its data set is not here.",)
-            try:
-                result = _passed(
-                    verify(file, run, known, limit=limit, precision=own, track=track), out
-                )
-            except DataError as error:
-                if data is not None:
-                    raise
-                notes.append(f"Compared on made-up pictures alone: {error}")
-            return result, tuple(notes)
-    except OSError as error:
-        raise _unwritable(out, error) from None
-
-
-def made_up(manifest: Manifest) -> list["Image"]:
-    """Pictures of noise around the mean colour, of sizes that no model pads alike."""
-    import numpy as np
-
-    random = np.random.default_rng(SEED)
-    dtype, bands, pictures = np.dtype(manifest.dtype), manifest.bands, []
-    for size in SIZES:
-        noise = random.normal(manifest.mean, manifest.std, (*size, bands))
-        if dtype.kind == "u":
-            noise = noise.clip(0, np.iinfo(dtype).max)
-        pictures.append(noise.astype(dtype))
-    return pictures
-
-
-def _data_of(run: Path) -> Path | None:
-    """The data set that a run was trained on, if it is still where it was."""
-    folder = run if run.is_dir() else run.parent
-    try:
-        root = Path(json.loads(RunFolder(folder).dataset.read_text(encoding="utf-8"))["root"])
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
-    return root if root.is_dir() else None
-
-
-def _passed(verification: "Verification", out: Path) -> "Verification":
-    if verification.passed:
-        return replace(verification, model=str(out))
-    int8 = any(row.runtime.precision == "int8" for row in verification.rows)
-    raise WeightsError(
-        out,
-        found=f"does not answer as {verification.run} ({'; '.join(verification.reasons)})",
-        allowed="an exported file is written once it is as good as its run",
-        fix="Export it without --int8, or calibrate on pictures that are more like those to come."
-        if int8
-        else "The run itself still predicts, with torch; please report its recipe.",
-    )
-
-
 def _record(verification: "Verification") -> dict[str, Any]:
     """For the manifest, which others will read: the data set's name, not where it lies here."""
     from atrous.verify import record
 
     return {"data": Path(verification.data).name, **record(verification.rows)}
-
-
-def _unwritable(out: Path, error: OSError) -> RunError:
-    return RunError(
-        out,
-        found=f"cannot be written ({error.strerror or error})",
-        allowed="the file goes beside its temporary copy, in the folder of --out",
-        fix="Give another --out, or make room.",
-    )
 
 
 make_callable(sys.modules[__name__])

@@ -23,7 +23,7 @@ from atrous.export.pixels import take_pixels
 from atrous.models.build import Segmenter
 
 OPSET = 18  # of the first Resize and Pad that are today's; all runtimes have it
-CELLS = (3, 5)  # sides of the example, in coarsest cells
+CELLS = (3, 5)  # sides of the example, in coarsest cells; one cell would be taken for a constant
 SCOPES = "pkg.torch.onnx.name_scopes"  # the exporter's record of the modules around a node
 NETWORK = "segmenter."  # the module that holds ours
 
@@ -74,8 +74,9 @@ def _converted(network: nn.Module, example: dict[str, torch.Tensor]) -> ModelPro
     assert converted is not None
     model = converted.model_proto
     sides = _sides(model.graph.input[0])
-    if fixed := [str(sides[axis].dim_value) for axis in free if not sides[axis].dim_param]:
-        raise _refused(f"works at one size alone ({' x '.join(fixed)})")
+    names = [sides[axis].dim_param or str(sides[axis].dim_value) for axis in free]
+    if any(name.isdecimal() for name in names):
+        raise _refused(f"its graph is for one size alone, {' x '.join(names)}")
     return model
 
 
@@ -103,7 +104,7 @@ def _reason(error: BaseException) -> str:
 def _refused(found: str) -> RecipeError:
     return RecipeError(
         "model",
-        found=f"cannot be exported: it {found}",
+        found=f"cannot be exported ({found})",
         allowed="a graph has operators of ONNX, for pictures of any size",
         fix="Choose another encoder; the run itself still predicts, with torch.",
     )
@@ -132,9 +133,10 @@ def _name_nodes(graph: GraphProto) -> None:
     """`head.aspp.project.0/Conv`: the module and the operator, with a number from the second on."""
     seen = Counter[str]()
     for node in graph.node:
-        told = {entry.key: entry.value for entry in node.metadata_props}.get(SCOPES, "['']")
-        _, *modules, _ = ["", *ast.literal_eval(told), ""][:-1]
-        name = f"{(modules or [''])[-1].removeprefix(NETWORK) or 'network'}/{node.op_type}"
+        told = {entry.key: entry.value for entry in node.metadata_props}
+        *modules, _ = ast.literal_eval(told.get(SCOPES, "['']"))  # from outside in, and the call
+        module = modules[-1].removeprefix(NETWORK) if modules else ""
+        name = f"{module or 'network'}/{node.op_type}"
         seen[name] += 1
         node.name = name if seen[name] == 1 else f"{name}.{seen[name]}"
 
