@@ -15,22 +15,20 @@ float64, are within 1e-5 of the logits' scale. The answer is JSON on stdout.
 
 import argparse
 import json
-import platform
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 from PIL import Image as pil
 from torch.nn import functional as F
 
-import atrous
 from atrous.kernels.resize import argmax_at_pixels, taps
 from atrous.machine import cores
 from atrous.types import Grid, Size
+from measuring import interleaved, machine, times
 
 CASES = {"19 classes": (19, 128, 256, 8), "150 classes": (150, 128, 128, 4)}  # K, h, w, stride
 COARSE = {"19 classes": 40, "150 classes": 80}  # cells of a lump of smooth noise
@@ -53,7 +51,8 @@ def main() -> None:
         parser.error(f"--threads is 1 or {cores()}, the cores of this process (taskset takes some)")
     torch.set_num_threads(arguments.threads)
     rows = {name: row(arguments, logits, stride) for name, logits, stride in cases(arguments)}
-    print(json.dumps({**machine(arguments), "rows": rows}, indent=1))
+    asked = {"rounds": arguments.rounds, "threads": arguments.threads, "precision": "float32"}
+    print(json.dumps({**machine(("numba", "torch"), **asked), "rows": rows}, indent=1))
 
 
 def cases(arguments: argparse.Namespace) -> Iterator[tuple[str, np.ndarray, int]]:
@@ -101,17 +100,21 @@ def eager(logits: np.ndarray, stride: int) -> np.ndarray:
 def row(arguments: argparse.Namespace, logits: np.ndarray, stride: int) -> dict[str, Any]:
     """What was measured on one array of logits."""
     runs: dict[str, Run] = {"ours": ours(arguments.threads), "torch eager": eager}
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    order = list(runs)
-    for turn in range(-WARM, arguments.rounds):
-        for name in order[turn % 2 :] + order[: turn % 2]:
+
+    def ask(run: Run) -> Callable[[int], float]:
+        def seconds(_: int) -> float:
             logits.max()
             begin = time.perf_counter()
-            runs[name](logits, stride)
-            if turn >= 0:
-                times[name].append(time.perf_counter() - begin)
+            run(logits, stride)
+            return time.perf_counter() - begin
+
+        return seconds
+
+    asked = {name: ask(run) for name, run in runs.items()}
+    interleaved(asked, WARM)
+    taken = interleaved(asked, arguments.rounds)
     masks = [run(logits, stride) for run in runs.values()]
-    medians = [float(np.median(seconds)) for seconds in times.values()]
+    medians = [float(np.median(seconds)) for seconds in taken.values()]
     return {
         "classes": len(logits),
         "grid": logits.shape[1:],
@@ -119,17 +122,7 @@ def row(arguments: argparse.Namespace, logits: np.ndarray, stride: int) -> dict[
         "border_cells": round(border_cells(logits), 3),
         "times_faster": round(medians[1] / medians[0], 1),
         **differences(logits, stride, *masks),
-        **{name: facts(seconds) for name, seconds in times.items()},
-    }
-
-
-def facts(seconds: list[float]) -> dict[str, Any]:
-    """Median, quartiles, all."""
-    low, median, high = np.percentile(seconds, (25, 50, 75)) * 1000
-    return {
-        "median_ms": round(float(median), 3),
-        "quartiles_ms": [round(float(low), 3), round(float(high), 3)],
-        "raw_ms": [round(second * 1000, 3) for second in seconds],
+        **{name: times(seconds) for name, seconds in taken.items()},
     }
 
 
@@ -163,26 +156,6 @@ def at(
     above = exact[k, top, left] * (1 - across) + exact[k, top, right] * across
     below = exact[k, bottom, left] * (1 - across) + exact[k, bottom, right] * across
     return above * (1 - down) + below * down
-
-
-def machine(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What it was measured with."""
-    cpu = Path("/proc/cpuinfo")
-    lines = cpu.read_text().splitlines() if cpu.is_file() else []
-    flags = next((line.split() for line in lines if line.startswith("flags")), [])
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return {
-        "rounds": arguments.rounds,
-        "threads": arguments.threads,
-        "precision": "float32",
-        "atrous": atrous.__version__,
-        "numpy": np.__version__,
-        "numba": numba.__version__,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "machine": f"{platform.machine()} {models[0] if models else ''}".strip(),
-        "instructions": [flag for flag in ("avx2", "avx512f") if flag in flags],
-    }
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """Decoded picture -> mask on a CPU: ours against peers that run the same weights.
 
-    python benchmarks/inference.py smp --run runs/camvid --data ../shared/data/camvid
-    python benchmarks/inference.py torchvision
+    python benchmarks/inference.py smp --run runs/camvid --data ../shared/data/camvid --files smp
+    python benchmarks/inference.py torchvision --data ../shared/data/camvid --files torchvision
 
 `smp`: DeepLabV3+ on EfficientNet-Lite0, 384 x 480, 11 classes, with the weights of a run that was
 trained by smp's rules (docs/results.md has the command). `torchvision`: DeepLabV3 on ResNet-50,
 360 x 480, 21 classes, random weights: no published ones can be had offline. Their network's file
-goes through `import-weights` and `export`, as anybody's would. Each contender lives in a process
+goes through `import-weights` and `export`, as anybody's would; int8 of random weights alone skips
+the gate, for it has no mIoU to keep. Each contender lives in a process
 of its own and sleeps while the others run; rounds are interleaved, each beginning with another.
 The answer is JSON on stdout.
 """
@@ -15,15 +16,15 @@ import argparse
 import json
 import multiprocessing
 import os
-import platform
-import sys
 import time
-from importlib.metadata import version
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from measuring import interleaved, machine, say, times
 
 SIZES = {"smp": (384, 480), "torchvision": (360, 480)}
 NUM_CLASSES = {"smp": 11, "torchvision": 21}
@@ -45,8 +46,9 @@ def main() -> None:
     facts = prepared(arguments)
     names = facts.pop("contenders")
     pictures = np.stack(read_pictures(arguments.data, SIZES[arguments.peer]))
-    times, masks = measure(arguments, names, pictures)
-    print(json.dumps({**facts, **machine(arguments), **table(names, times, masks)}, indent=1))
+    taken, masks = measure(arguments, names, pictures)
+    facts |= machine(PACKAGES, rounds=arguments.rounds, threads=arguments.threads)
+    print(json.dumps({**facts, **table(taken, masks)}, indent=1))
 
 
 def prepared(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -57,29 +59,15 @@ def prepared(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _prepare(arguments: argparse.Namespace) -> dict[str, Any]:
-    import torch
-
     import atrous
     from atrous.models.geometry import macs
     from atrous.predict.engines.torch import TorchEngine
-    from peers import NETWORKS, contenders, smp_from_run, write_graph, write_theirs
+    from peers import contenders
 
     peer, folder, size = arguments.peer, arguments.files, SIZES[arguments.peer]
-    folder.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(0)
     if not (folder / "ours-f32.onnx").is_file():
         say(f"Making the models in {folder}.")
-        from_run = arguments.run and peer == "smp"
-        network = (
-            smp_from_run(arguments.run, folder) if from_run else NETWORKS[peer](NUM_CLASSES[peer])
-        )
-        file = write_theirs(peer, network.eval(), folder)
-        write_graph(network.eval(), size, folder / "theirs.onnx")
-        if not (folder / "run").is_dir():
-            atrous.import_weights(file, origin=peer, out=folder / "run", data=arguments.data)
-        if arguments.data:
-            atrous.export(folder / "run", out=folder / "ours-int8.onnx", int8=arguments.data)
-        atrous.export(folder / "run", out=folder / "ours-f32.onnx")
+        _write_models(arguments)
     engine = atrous.load(folder / "run").engine
     assert isinstance(engine, TorchEngine)
     return {
@@ -92,8 +80,35 @@ def _prepare(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def read_pictures(data: Path | None, size: tuple[int, int], count: int = 8) -> list[np.ndarray]:
-    """A few pictures of val, brought to the size by repeating their edges; or soft noise."""
+def _write_models(arguments: argparse.Namespace) -> None:
+    """Their file and graph; of their file a run of ours, exported in f32 and in int8."""
+    import torch
+
+    import atrous
+    from peers import NETWORKS, smp_from_run, write_graph, write_theirs, write_whole_numbers
+
+    peer, folder = arguments.peer, arguments.files
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(0)
+    trained: Path | None = arguments.run if peer == "smp" else None
+    network = smp_from_run(trained, folder) if trained else NETWORKS[peer](NUM_CLASSES[peer])
+    file = write_theirs(peer, network, folder)
+    write_graph(network, SIZES[peer], folder / "theirs.onnx")
+    classes = arguments.data if trained else None
+    if not (folder / "run").is_dir():
+        atrous.import_weights(file, origin=peer, out=folder / "run", data=classes)
+    if trained and arguments.data:
+        atrous.export(folder / "run", out=folder / "ours-int8.onnx", int8=arguments.data)
+    elif arguments.data:
+        pictures = read_pictures(arguments.data, SIZES[peer], split="train")
+        write_whole_numbers(folder / "run", pictures, folder / "ours-int8.onnx")
+    atrous.export(folder / "run", out=folder / "ours-f32.onnx", data=classes)
+
+
+def read_pictures(
+    data: Path | None, size: tuple[int, int], *, split: str = "val", count: int = 8
+) -> list[np.ndarray]:
+    """A few pictures of a split, brought to the size by repeating their edges; or soft noise."""
     if data is None:
         random = np.random.default_rng(0)
         coarse = random.integers(0, 256, (count, 6, 8, 3), dtype=np.uint8)
@@ -102,8 +117,8 @@ def read_pictures(data: Path | None, size: tuple[int, int], count: int = 8) -> l
         return list(np.ascontiguousarray(large[:, : size[0], : size[1]]))
     from atrous.data.dataset import open_dataset
 
-    dataset = open_dataset(data, only="val")
-    pairs = dataset.split("val")
+    dataset = open_dataset(data, only=split)
+    pairs = dataset.split(split)
     chosen = [pairs[i * len(pairs) // count] for i in range(count)]
     images = [dataset.read(pair).image for pair in chosen]
     spans = [[(0, max(0, n - m)) for n, m in zip(size, i.shape, strict=False)] for i in images]
@@ -127,15 +142,18 @@ def measure(
             continue
         pipes[name], masks[name] = here, answer
         say(f"{name}: ready")
-    times: dict[str, list[float]] = {name: [] for name in pipes}
-    order = list(pipes)
-    for turn in range(arguments.rounds):
-        for name in order[turn % len(order) :] + order[: turn % len(order)]:
-            pipes[name].send(turn % len(pictures))
-            times[name].append(pipes[name].recv())
+
+    def ask(pipe: Connection) -> Callable[[int], float]:
+        def seconds(turn: int) -> float:
+            pipe.send(turn % len(pictures))
+            return pipe.recv()
+
+        return seconds
+
+    taken = interleaved({name: ask(pipe) for name, pipe in pipes.items()}, arguments.rounds)
     for pipe in pipes.values():
         pipe.send(None)
-    return times, masks
+    return taken, masks
 
 
 def serve(pipe: Connection, arguments: argparse.Namespace, name: str, pictures: np.ndarray) -> None:
@@ -160,43 +178,18 @@ def serve(pipe: Connection, arguments: argparse.Namespace, name: str, pictures: 
         pipe.send(time.perf_counter() - begin)
 
 
-def table(
-    names: list[str], times: dict[str, list[float]], masks: dict[str, np.ndarray]
-) -> dict[str, Any]:
-    """A row for each contender: median and quartiles, ratio to the first, differing pixels."""
-    first = next(iter(times))
+def table(taken: dict[str, list[float]], masks: dict[str, np.ndarray]) -> dict[str, Any]:
+    """A row for each contender: its times, their ratio to the first, differing pixels."""
+    first = next(iter(taken))
     rows = {}
-    for name in [name for name in names if name in times]:
-        low, median, high = np.percentile(times[name], (25, 50, 75)) * 1000
+    for name, seconds in taken.items():
+        ratio = np.median(taken[first]) / np.median(seconds)
         rows[name] = {
-            "median_ms": round(float(median), 2),
-            "quartiles_ms": [round(float(low), 2), round(float(high), 2)],
-            "times_faster": round(float(np.median(times[first]) * 1000 / median), 2),
+            "times_faster": round(float(ratio), 2),
             "differing_pixels": float((masks[name] != masks[first]).mean()),
-            "raw_ms": [round(second * 1000, 2) for second in times[name]],
+            **times(seconds),
         }
     return {"reference": first, "rows": rows}
-
-
-def machine(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What it was measured with."""
-    cpu = Path("/proc/cpuinfo")
-    lines = cpu.read_text().splitlines() if cpu.is_file() else []
-    flags = next((line.split() for line in lines if line.startswith("flags")), [])
-    wanted = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8")
-    return {
-        "rounds": arguments.rounds,
-        "threads": arguments.threads,
-        "versions": {package: version(package) for package in PACKAGES},
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "instructions": [flag for flag in wanted if flag in flags],
-    }
-
-
-def say(text: str) -> None:
-    """A line for the person who waits."""
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -11,21 +11,20 @@ network alone and of a decoded picture to its mask. The answer is JSON on stdout
 import argparse
 import json
 import multiprocessing
-import platform
-import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
-from importlib.metadata import version
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from measuring import interleaved, machine, say, times
+
 FILES = ("f32", "int8-all", "int8")
 ENGINES = ("onnxruntime", "openvino")
 PICTURES, WARM = 8, 3
-FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8")
 
 
 def main() -> None:
@@ -51,7 +50,8 @@ def main() -> None:
                 ratio = own[f"{time_of}_median_ms"] / row[f"{time_of}_median_ms"]
                 row[f"{time_of}_times_faster"] = round(ratio, 2)
     record = json.loads((arguments.files / "record.json").read_text(encoding="utf-8"))
-    print(json.dumps({**machine(arguments), "search": record, "rows": rows}, indent=1))
+    facts = machine(ENGINES, rounds=arguments.rounds, threads=arguments.threads)
+    print(json.dumps({**facts, "search": record, "rows": rows}, indent=1))
 
 
 def make(arguments: argparse.Namespace) -> None:
@@ -90,16 +90,18 @@ def measure(arguments: argparse.Namespace, rows: dict[str, dict[str, Any]]) -> N
         row |= here.recv()
         say(f"{name}: {row}")
         pipes[name] = here
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in rows}
-    order = list(rows)
-    for turn in range(arguments.rounds):
-        for name in order[turn % len(order) :] + order[: turn % len(order)]:
+
+    def ask(name: str) -> Callable[[int], tuple[float, float]]:
+        def answer(turn: int) -> tuple[float, float]:
             pipes[name].send(turn % PICTURES)
-            times[name].append(pipes[name].recv())
+            return pipes[name].recv()
+
+        return answer
+
+    taken = interleaved({name: ask(name) for name in rows}, arguments.rounds)
     for name, row in rows.items():
-        for time_of, seconds in zip(("network", "mask"), np.array(times[name]).T, strict=True):
-            row[f"{time_of}_median_ms"] = round(float(np.median(seconds)) * 1000, 2)
-            row[f"{time_of}_raw_ms"] = np.round(seconds * 1000, 2).tolist()
+        for time_of, seconds in zip(("network", "mask"), np.array(taken[name]).T, strict=True):
+            row |= times(seconds.tolist(), f"{time_of}_")
         pipes[name].send(None)
 
 
@@ -135,26 +137,6 @@ def serve(pipe: Connection, arguments: argparse.Namespace, name: str) -> None:
         predictor(images[index])
         moments.append(time.perf_counter())
         pipe.send(tuple(np.diff(moments)))
-
-
-def machine(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What it was measured with."""
-    cpu = Path("/proc/cpuinfo")
-    lines = cpu.read_text().splitlines() if cpu.is_file() else []
-    flags = next((line.split() for line in lines if line.startswith("flags")), [])
-    return {
-        "rounds": arguments.rounds,
-        "threads": arguments.threads,
-        "versions": {package: version(package) for package in ENGINES},
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "instructions": [flag for flag in FLAGS if flag in flags],
-    }
-
-
-def say(what: object) -> None:
-    """A line for the person who waits."""
-    print(what, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ outside and once inside their graph.
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,10 @@ import torch
 from torch import Tensor, nn
 
 import atrous
+from atrous.export.facts import manifest_of, source_of
+from atrous.export.graph import graph_of
+from atrous.export.quantise import quantised
+from atrous.exported import write_exported
 from atrous.models.published import smp as their_names
 from atrous.models.published.matching import EPS
 from atrous.predict.engines.torch import TorchEngine
@@ -112,9 +117,16 @@ class Whole(nn.Module):
 def write_graph(network: nn.Module, size: tuple[int, int], path: Path) -> None:
     """A peer's network as ONNX of one size, with resizing and arg-max inside."""
     example = torch.zeros(1, *size, 3, dtype=torch.uint8)
-    program = torch.onnx.export(Whole(network), (example,), dynamo=True, verbose=False)
+    program = torch.onnx.export(Whole(network).eval(), (example,), dynamo=True, verbose=False)
     assert program is not None
     program.save(str(path))
+
+
+def write_whole_numbers(run: Path, pictures: list[np.ndarray], path: Path) -> None:
+    """A run in int8 in all layers, without the gate: of random weights there is no mIoU to keep."""
+    source = source_of(run)
+    manifest = replace(manifest_of(source), precision="int8")
+    write_exported(path, quantised(graph_of(source.segmenter), pictures), manifest)
 
 
 def contenders(origin: str, folder: Path, num_classes: int) -> dict[str, Callable[[], Contender]]:

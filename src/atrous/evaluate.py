@@ -104,22 +104,22 @@ def score_images(
     """
     from atrous.predict.flow import in_flight
 
-    def count(pair: "Pair") -> Counted:
-        sample = dataset.read(pair)
-        pred = predictor(sample.image).mask
-        alone = threads <= 1
-        return Counted(
-            pair.name,
-            scored(pred, sample.mask, dataset.classes, parallel=alone),
-            BoundaryScores(
-                dataset.classes.names, _borders(pred, sample.mask, dataset.classes, parallel=alone)
-            ),
-        )
-
     pairs = dataset.split(split)
+    count = partial(_counted, predictor=predictor, dataset=dataset, parallel=threads <= 1)
     with closing(in_flight(count, pairs, threads=threads)) as counted:
         for _, image in zip(track(pairs), counted, strict=True):
             yield image
+
+
+def _counted(
+    pair: "Pair", *, predictor: "Predictor", dataset: "DataSet", parallel: bool
+) -> Counted:
+    """The counts of one image; `parallel` counts it on all cores."""
+    sample, classes = dataset.read(pair), dataset.classes
+    pred = predictor(sample.image).mask
+    borders = _borders(pred, sample.mask, classes, parallel=parallel)
+    scores = scored(pred, sample.mask, classes, parallel=parallel)
+    return Counted(pair.name, scores, BoundaryScores(classes.names, borders))
 
 
 def summed(

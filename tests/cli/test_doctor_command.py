@@ -26,19 +26,9 @@ from atrous.doctor import Diagnosis, Finding, examine
 KNOWN = "not tried here"  # what training takes; only one test lets it be tried
 
 
-@pytest.fixture
-def cli(monkeypatch, capsys):
-    """Exit code, stdout and stderr of a command in this process, without an estimate."""
+@pytest.fixture(autouse=True)
+def _no_estimate(monkeypatch):
     monkeypatch.setattr(command, "estimated", lambda *_: KNOWN)
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["atrous", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit:
-            main()
-        out, err = capsys.readouterr()
-        return exit.value.code or 0, out, err
-
-    return call
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -13,21 +12,7 @@ import atrous.export
 from atrous.bench import Benchmark, Configuration, Row
 from atrous.classes import Classes
 from atrous.cli import exported as words
-from atrous.cli import main
 from atrous.exported import read_exported, write_exported
-
-
-@pytest.fixture
-def cli(monkeypatch, capsys):
-    def call(*arguments):
-        """Exit code, stdout and stderr of a command in this process."""
-        monkeypatch.setattr(sys, "argv", ["atrous", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit:
-            main()
-        out, err = capsys.readouterr()
-        return exit.value.code or 0, out, err
-
-    return call
 
 
 def pairs(text):

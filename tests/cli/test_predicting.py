@@ -3,7 +3,6 @@
 import importlib.util
 import io
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -11,26 +10,12 @@ from PIL import Image
 from rich.console import Console
 
 import atrous
-from atrous.cli import main, progress
+from atrous.cli import progress
 from atrous.cli.options import answering
 from atrous.cli.progress import Progress
 from tiny_models import contents, write_pictures, write_tiny
 
 ENGINES = ["onnxruntime"] + ["openvino"] * bool(importlib.util.find_spec("openvino"))
-
-
-@pytest.fixture
-def cli(monkeypatch, capsys):
-    """Exit code, stdout and stderr of a command in this process."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["atrous", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit:
-            main()
-        out, err = capsys.readouterr()
-        return exit.value.code or 0, out, err
-
-    return call
 
 
 @pytest.fixture(scope="module")

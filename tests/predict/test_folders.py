@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from atrous.errors import DataError, RunError
-from atrous.predict.folders import plan
+from atrous.predict import folders
 
 
 @pytest.fixture
@@ -13,6 +13,10 @@ def pictures(tmp_path):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).touch()
     return root
+
+
+def plan(inputs, out, **options):
+    return folders.plan(folders.pictures(inputs, out), out, **options)
 
 
 def masks(inputs, out):

@@ -32,7 +32,8 @@ def export(
     from atrous.export import export as exported
 
     options = _options("export", set, ("weights", "output_stride"))
-    result = exported(run, out=out, int8=int8, track=tracked("exporting:", "steps"), **options)
+    track = tracked("exporting:", "steps")
+    result = exported(run, out=out, int8=int8, track=track, tell=say, **options)
     for note in result.notes:
         say(note)
     if json:

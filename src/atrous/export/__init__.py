@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from atrous.verify import Verification
 
 Track = Callable[[Sequence[Any]], Iterable[Any]]
+Tell = Callable[[str], Any]
 PACKAGES = ("torch", "timm", "onnx", "onnxscript")
 CALIBRATED_ON = 32  # pictures of the train split
 SEED = 0  # by which they are drawn
@@ -62,6 +63,7 @@ def export(
     output_stride: int = 0,
     samples: int = 8,
     track: Track = iter,
+    tell: Tell = lambda _: None,
 ) -> Export:
     """Write a run folder or weights file as one `.onnx` file that answers as it does.
 
@@ -69,7 +71,8 @@ def export(
     it must keep the mIoU on all of its val. In f32, `samples` pictures of val must keep their
     masks: of `data`, else of the data set that the run was trained on, if it is still there.
     Either runs on made-up pictures of several sizes first. `weights` are `last` or `best`;
-    `output_stride` other than 0 gives them another. `track` wraps pictures, to show progress.
+    `output_stride` other than 0 gives them another. `track` wraps pictures and layers, to show
+    progress; `tell` is given lines for a person.
 
     Raises:
         RunError, WeightsError: no usable weights; `out` cannot be written; or the file does not
@@ -87,12 +90,14 @@ def export(
     from atrous.export.graph import graph_of
 
     source = source_of(run, weights=weights, output_stride=output_stride)
+    tell(f"Making the graph of {run}.")
     graph, manifest = graph_of(source.segmenter), manifest_of(source)
     if int8 is not None:
-        graph, quantised = _in_whole_numbers(graph, source, Path(int8), track)
+        graph, quantised = _in_whole_numbers(graph, source, Path(int8), track, tell)
         manifest = replace(manifest, precision="int8", quantised=quantised)
     known = int8 if int8 is not None else data
     limit = None if int8 is not None else samples
+    tell("Comparing the file with the run.")
     with _beside(out) as trial:
         write_exported(trial, graph, manifest)
         verification, notes = passed(trial, manifest, run, data=known, limit=limit, track=track)
@@ -140,12 +145,16 @@ def _check(out: Path) -> None:
 
 
 def _in_whole_numbers(
-    graph: bytes, source: "Source", data: Path, track: Track
+    graph: bytes, source: "Source", data: Path, track: Track, tell: Tell
 ) -> tuple[bytes, dict[str, Any]]:
     from atrous.export.search import best_quantised
 
     images = calibration_images(source, data)
-    graph, record = best_quantised(graph, images, task=source.classes.task, track=track)
+    tell(f"Quantising by {len(images)} pictures of {data}.")
+    task = source.classes.task
+    graph, record = best_quantised(
+        graph, images, task=task, track=track, say=lambda step: tell(str(step))
+    )
     return graph, {**record, "seed": SEED}
 
 

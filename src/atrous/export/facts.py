@@ -49,10 +49,8 @@ def source_of(run: Path, *, weights: str = "last", output_stride: int = 0) -> So
         )
     path = weights_file(run, weights)
     tensors, about, digest = read_model(path)
-    classes, recipe = (
-        Classes.from_dict(about["classes"]),
-        from_tables(about["recipe"], where=str(path)),
-    )
+    classes = Classes.from_dict(about["classes"])
+    recipe = from_tables(about["recipe"], where=str(path))
     words = describe(about)
     if output_stride:
         recipe = at_stride(recipe, output_stride)
@@ -76,7 +74,7 @@ def tiles_of(segmenter: Segmenter) -> Tiles:
     Example:
         >>> from atrous.models.build import build
         >>> tiles_of(build("fcn_basic", num_classes=2))
-        Tiles(alignment=8, halo=32, tiling='exact', global_parts=())
+        Tiles(alignment=8, halo=24, tiling='exact', global_parts=())
     """
     try:
         found = geometry(segmenter)

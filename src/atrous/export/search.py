@@ -35,6 +35,17 @@ class Step(NamedTuple):
     macs: float  # share of the network's that the group has
     kept: bool
 
+    def __str__(self) -> str:
+        """For a person.
+
+        Example:
+            >>> str(Step("head.classify", 0.012, 0.02, kept=True))
+            'head.classify in float, 2.0 % of the MACs: 1.20 % of the cells differ'
+        """
+        layers = f"{self.group} in float, {self.macs:.1%} of the MACs" if self.group else "int8"
+        left = "" if self.kept else ", so it is int8 after all"
+        return f"{layers}: {self.disagreement:.2%} of the cells differ{left}".replace("%", " %")
+
 
 class Trial(NamedTuple):
     """Layers in float, and how much the graph with the others in whole numbers differs."""

@@ -194,9 +194,11 @@ def _decided(
     mask = np.empty((max(end - begin, 0), size[1]), dtype)
 
     def fill(cells: GridLogits) -> bool:
+        """Whether all logits were finite, so that the mask is right."""
         cells, numbers = _read_only(cells), []
 
         def strip(first: int, stop: int) -> None:
+            """Fill the rows of the mask from `first` to `stop`."""
             top, bottom = begin + first, begin + stop
             starts = np.clip(down.starts, top, bottom) - top
             weight, part = down.weight[top:bottom], mask[first:stop]

@@ -76,11 +76,9 @@ def predict(
         WeightsError: the model answers for no picture at all.
         RecipeError: an option that cannot be followed.
     """
-    from atrous.predict.flow import in_flight, lanes_for, threads_for
+    from atrous.predict.flow import lanes_for
     from atrous.predict.folders import Wanted, pictures, shard_of
-    from atrous.predict.outputs import refusals_told
     from atrous.predict.predictor import load
-    from atrous.predict.shares import FILE, update_shares
 
     out, part = Path(out), shard_of(shard)
     wanted = Wanted(overlay, probabilities, confidence)
@@ -94,6 +92,24 @@ def predict(
         predictor = replace(predictor, classes=recoloured(predictor.classes, palette))
     jobs = part.of(_planned(found, out, predictor, wanted, run_or_file))
     tell(predictor.note)
+    return _done(jobs, out, part, predictor, wanted, track=track, tell=tell)
+
+
+def _done(
+    jobs: Sequence["Job"],
+    out: Path,
+    part: "Shard",
+    predictor: "Predictor",
+    wanted: "Wanted",
+    *,
+    track: Track,
+    tell: Tell,
+) -> Predicted:
+    """Do the jobs, several at once, and bring the shares of `out` up to date."""
+    from atrous.predict.flow import in_flight, threads_for
+    from atrous.predict.outputs import refusals_told
+    from atrous.predict.shares import FILE, update_shares
+
     with _place(out, part, predictor) as within:
         work = partial(_outcome, predictor=predictor, wanted=wanted, within=within, tell=tell)
         threads = min(len(jobs), threads_for(predictor.engine))
@@ -117,11 +133,11 @@ def _planned(
     where: str | Path,
 ) -> list["Job"]:
     from atrous.data.masks import plane_names
-    from atrous.predict.folders import planned
+    from atrous.predict.folders import plan
 
     classes = predictor.classes
     planes = plane_names(classes.names, where) if classes.task == "multilabel" else ()
-    return planned(found, out, planes=planes, wanted=wanted)
+    return plan(found, out, planes=planes, wanted=wanted)
 
 
 def _outcome(

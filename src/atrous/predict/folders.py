@@ -93,28 +93,20 @@ def pictures(inputs: Iterable[str | Path], out: Path) -> list[tuple[Path, Path]]
 
 
 def plan(
-    inputs: Iterable[str | Path],
+    found: Iterable[tuple[Path, Path]],
     out: Path,
     *,
     planes: Sequence[str] = (),
     wanted: Wanted = MASKS,
 ) -> list[Job]:
-    """The jobs for `pictures`, in the order of their names, whatever that of the inputs.
+    """The jobs for what `pictures` found, in the order of their names.
 
     The mask of `FOLDER/a/b.jpg` is `OUT/a/b.png`, its overlay `OUT/overlay/a/b.jpg`, and so on.
     With the names of `planes` the mask is a folder of them, `OUT/a/b/PLANE.png`.
 
     Raises:
-        DataError: nothing to do, or an input that is not there.
         RunError: two pictures want one file, or one would replace a picture.
     """
-    return planned(pictures(inputs, out), out, planes=planes, wanted=wanted)
-
-
-def planned(
-    found: Iterable[tuple[Path, Path]], out: Path, *, planes: Sequence[str], wanted: Wanted
-) -> list[Job]:
-    """`plan` for pictures that are found already."""
     jobs: dict[Path, Job] = {}
     owner: dict[Path, Job] = {}
     for image, relative in found:
