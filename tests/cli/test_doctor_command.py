@@ -26,9 +26,11 @@ from atrous.doctor import Diagnosis, Finding, examine
 KNOWN = "not tried here"  # what training takes; only one test lets it be tried
 
 
-@pytest.fixture(autouse=True)
-def _no_estimate(monkeypatch):
+@pytest.fixture
+def cli(cli, monkeypatch):
+    """A command in this process, without an estimate."""
     monkeypatch.setattr(command, "estimated", lambda *_: KNOWN)
+    return cli
 
 
 @pytest.fixture(scope="module")

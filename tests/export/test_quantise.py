@@ -164,10 +164,12 @@ def test_logits_are_near_those_in_float(dtype):
 
 
 def test_openvino_gives_the_same_logits():
-    openvino = pytest.importorskip("openvino")
+    pytest.importorskip("openvino")
+    from atrous.predict.engines.openvino import shared_core
+
     images = pictures()
     ours = quantised(graph(), images)
-    core = openvino.Core()
+    core = shared_core()
     model = core.read_model(io.BytesIO(ours))
     compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     theirs = compiled(images[0][None])["logits"]

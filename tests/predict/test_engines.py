@@ -2,6 +2,8 @@
 
 import importlib.util
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -28,6 +30,7 @@ from small_graphs import (
     pictures,
     with_pooled,
 )
+from tiny_models import write_tiny
 
 HAS_OPENVINO = importlib.util.find_spec("openvino") is not None
 ENGINES = ["onnxruntime", *(["openvino"] if HAS_OPENVINO else [])]
@@ -120,9 +123,9 @@ def test_f32_is_f32_also_where_the_cpu_would_rather_have_bf16(file):
 
 @needs_openvino
 def test_bf16_is_taken_where_it_is_asked_for_and_there_is_some(file):
-    import openvino
+    from atrous.predict.engines.openvino import shared_core
 
-    if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if "BF16" in shared_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         answer, images = opened(file, "openvino", precision="bf16").engine, pictures(1, 20, 30)
         assert answer.precision == "bf16"
         assert np.allclose(answer(images), logits_of(images), atol=0.1)
@@ -349,3 +352,30 @@ def test_the_guest_model_finds_the_same_person_in_every_engine(
         masks.append(logits[0].argmax(0))
     assert 0.05 < masks[0].mean() < 0.5
     assert all((mask != masks[0]).mean() < 1e-5 for mask in masks)
+
+
+def test_a_child_may_end_after_engines_of_openvino_have_come_and_gone(tmp_path):
+    """In any order; a stack for signals that is gone would be the end of the process."""
+    pytest.importorskip("openvino")
+    path = write_tiny(tmp_path / "tiny.onnx")
+    program = """
+import signal, subprocess, sys
+import numpy as np, atrous
+signal.signal(signal.SIGCHLD, lambda *_: None)
+load = lambda: atrous.load(sys.argv[1], engine="openvino")
+kept = [load(), load(), load()]
+for index in (0, 1, 0):
+    del kept[index if index < len(kept) else 0]
+    kept.append(load())
+    subprocess.run([sys.executable, "-c", ""], check=True)
+kept.clear()
+subprocess.run([sys.executable, "-c", ""], check=True)
+print("alive")
+"""
+    done = subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-c", program, str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "alive\n"), done.stderr

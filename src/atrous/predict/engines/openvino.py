@@ -3,6 +3,7 @@
 import sys
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -51,7 +52,7 @@ class OpenVino:
         threads: int,
         lanes: int = 1,
     ) -> None:
-        self.path, self.core = path, openvino.Core()
+        self.path, self.core = path, shared_core()
         if precision == "bf16":
             self._need_bf16()
         self.config = {
@@ -141,3 +142,13 @@ class _Sizes:
         while len(self.kept) > MOST_SIZES:
             oldest, _ = self.kept.popitem(last=False)
             self.seen[oldest] = REPEATS - PATIENCE
+
+
+@cache
+def shared_core() -> openvino.Core:
+    """One for the process, for ever: each gives this thread a stack for signals, and takes it away.
+
+    Of several that end in another order than they began, a stack that is gone would be left: the
+    next signal, as from a child that ends, would be the end of the process.
+    """
+    return openvino.Core()
