@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,20 @@ def write_shapes(root: Path, *, train: int, val: int) -> Path:
             Image.fromarray(image.astype(np.uint8)).save(root / split / "images" / f"{i}.png")
             Image.fromarray(mask).save(root / split / "masks" / f"{i}.png")
     return root
+
+
+@pytest.fixture
+def cli(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Exit code, stdout and stderr of a command in this process."""
+    from atrous.cli import main
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["atrous", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit:
+            main()
+        out, err = capsys.readouterr()
+        return int(exit.value.code or 0), out, err
+
+    return call
