@@ -1,6 +1,7 @@
 """What the benchmarks share: what they were run with, how times are told, a line for who waits."""
 
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from atrous.bench import machine as machine_facts
 
 Answer = TypeVar("Answer")
+PAUSE = 0.2  # seconds
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
 
 
@@ -39,11 +41,15 @@ def installed(name: str) -> str:
 def interleaved(
     asked: Mapping[str, Callable[[int], Answer]], rounds: int
 ) -> dict[str, list[Answer]]:
-    """What each contender answers in each round; every round begins with another of them."""
-    order = list(asked)
-    answers: dict[str, list[Answer]] = {name: [] for name in order}
+    """What each contender answers in each round; each round has an order of its own.
+
+    Before each there is a pause: threads of ONNX Runtime and of OpenMP go on spinning after a
+    call, and would take a core from whoever comes next.
+    """
+    answers: dict[str, list[Answer]] = {name: [] for name in asked}
     for turn in range(rounds):
-        for name in order[turn % len(order) :] + order[: turn % len(order)]:
+        for name in np.random.default_rng(turn).permutation(list(asked)).tolist():
+            time.sleep(PAUSE)
             answers[name].append(asked[name](turn))
     return answers
 
