@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,6 +17,7 @@ from atrous.callable_module import make_callable
 from atrous.files import make_folder, write_whole
 from atrous.metrics.boundary import DISTANCE, BoundaryScores
 from atrous.metrics.scores import RULES, Scores, no_counts, scored, scores_from
+from atrous.types import Track
 
 if TYPE_CHECKING:
     from atrous.classes import Classes
@@ -85,9 +86,6 @@ class Evaluation:
         scores, boundary = self.scores.to_dict(), self.boundary.to_dict()
         rows = zip(scores["classes"], boundary["classes"], strict=True)
         return boundary | {"classes": [row | more for row, more in rows]}
-
-
-Track = Callable[[Sequence[Any]], Iterable[Any]]
 
 
 def score_images(

@@ -4,7 +4,8 @@ Letters: `B` batch, `K` classes, `C` bands, `H W` picture, `h w` grid. Of the gr
 binary model `K` is 1, though its classes are two.
 """
 
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Int64, Shaped, UInt8, UInt16
@@ -38,6 +39,8 @@ LayoutName = Literal[
 ]
 Size = tuple[int, int]  # (height, width) in pixels
 Colour = tuple[int, int, int]  # red, green, blue, 0-255
+Track = Callable[[Sequence[Any]], Iterable[Any]]  # shows how far a sequence has got
+Tell = Callable[[str], Any]  # hears what is being done, in words
 
 
 class Grid(NamedTuple):

@@ -21,7 +21,7 @@ from atrous.callable_module import make_callable
 from atrous.errors import RecipeError
 from atrous.machine import cores
 from atrous.metrics.scores import plain
-from atrous.types import Size
+from atrous.types import Size, Track
 from atrous.verify.comparison import version_of
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ DEFINITIONS = {
 }
 # The paths are handed over: the child imports what this process does, and nothing else (-P).
 _PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from atrous.bench import child; child.main()"
-Track = Callable[[Sequence[Any]], Iterable[Any]]
 
 
 class Configuration(NamedTuple):

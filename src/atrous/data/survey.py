@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,12 +25,11 @@ from atrous.data.shapes import Drawing, draw, draw_bits
 from atrous.errors import DataError
 from atrous.kernels.labels import LabelFacts, label_facts
 from atrous.machine import cores
-from atrous.types import Image, Mask, RawMask, Size
+from atrous.types import Image, Mask, RawMask, Size, Track
 
 AHEAD = 4  # pairs a thread that are looked at before the oldest is taken
 
 Observe = Callable[[Image, RawMask, LabelFacts, Pair], Any]  # what else is to be kept of a pair
-Track = Callable[[Sequence[Any]], Iterable[Any]]  # shows how far a sequence has got
 
 
 class FileRecord(NamedTuple):

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Literal
 
 from atrous.callable_module import make_callable
-from atrous.data.survey import Track
 from atrous.doctor.diagnosis import Diagnosis
 from atrous.doctor.examination import examine
 from atrous.doctor.findings import KINDS, Finding
-from atrous.types import LayoutName, Task
+from atrous.types import LayoutName, Task, Track
 
 __all__ = ["KINDS", "Diagnosis", "Finding", "doctor", "examine"]
 

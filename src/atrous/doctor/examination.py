@@ -12,7 +12,7 @@ from atrous.data.dataset import DataSet, assemble, label_values_of
 from atrous.data.labels import label_space, plane_space, with_bits
 from atrous.data.layouts import Layout, find_layout
 from atrous.data.layouts.pairs import relative
-from atrous.data.survey import FileRecord, Track, survey
+from atrous.data.survey import FileRecord, survey
 from atrous.doctor.balance import check_balance
 from atrous.doctor.card import card_of
 from atrous.doctor.copies import check_copies
@@ -32,7 +32,7 @@ from atrous.doctor.truth import (
     two_meanings,
 )
 from atrous.errors import DataError
-from atrous.types import LayoutName, Task
+from atrous.types import LayoutName, Task, Track
 
 UNUSABLE = frozenset({"M403", "M409", "P306"})  # even where they are accepted
 FEW = 0.1  # share of the masks: labels of fewer, where the others count up from 0, are mistakes

@@ -20,7 +20,7 @@ from atrous.data.images import Header
 from atrous.data.labels import label_space, plane_space
 from atrous.data.layouts import Layout, Pair
 from atrous.data.layouts.pairs import relative
-from atrous.data.survey import FileRecord, Track, packed, read_bits, read_picture
+from atrous.data.survey import FileRecord, packed, read_bits, read_picture
 from atrous.doctor.diagnosis import Diagnosis
 from atrous.doctor.examination import UNUSABLE
 from atrous.doctor.grouping import regrouped
@@ -30,7 +30,7 @@ from atrous.errors import DataError
 from atrous.files import whole_folder
 from atrous.kernels.labels import label_facts
 from atrous.kernels.ramps import count_ramps
-from atrous.types import Mask
+from atrous.types import Mask, Track
 
 LOG = "changes.jsonl"
 # Pairs that no rule can mend, and of two copies the one that is named.

@@ -17,14 +17,13 @@ from atrous.callable_module import make_callable
 from atrous.errors import RecipeError, RunError
 from atrous.exported import SUFFIX, Manifest, is_exported, write_exported
 from atrous.files import TEMPORARY, make_folder
+from atrous.types import Tell, Track
 
 if TYPE_CHECKING:
     from atrous.export.facts import Source
     from atrous.types import Image
     from atrous.verify import Verification
 
-Track = Callable[[Sequence[Any]], Iterable[Any]]
-Tell = Callable[[str], Any]
 PACKAGES = ("torch", "timm", "onnx", "onnxscript")
 CALIBRATED_ON = 32  # pictures of the train split
 SEED = 0  # by which they are drawn

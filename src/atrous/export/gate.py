@@ -1,19 +1,18 @@
 """What an exported file must show before anybody gets it: that it answers as its run."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 
 from atrous.errors import DataError, WeightsError
 from atrous.exported import Manifest
 from atrous.runs import RunFolder
-from atrous.types import Image
+from atrous.types import Image, Track
 from atrous.verify import Verification, verify
 
-Track = Callable[[Sequence[Any]], Iterable[Any]]
 SIZES = ((97, 131), (64, 161), (150, 89))  # of made-up pictures: a graph must know no size
 GROSS = 0.01  # of the largest logit: more than rounding does, even on noise
 SEED = 0

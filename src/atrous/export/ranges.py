@@ -11,10 +11,9 @@ import onnx
 from jaxtyping import Float64
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from atrous.data.survey import Track
 from atrous.errors import RecipeError, WeightsError
 from atrous.machine import cores
-from atrous.types import Image
+from atrous.types import Image, Track
 
 ACTIVATIONS = ("Clip", "Relu")  # part of what stands in front, which then ends in their range
 BETWEEN = ("Add", "Concat", "MaxPool", "Resize")  # run in whole numbers between convolutions

@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Shaped
 
-from atrous.data.survey import Track
 from atrous.export.quantise import METHOD, converted
 from atrous.export.ranges import Calibration, calibrate, session_of
-from atrous.types import Image, Task
+from atrous.types import Image, Task, Track
 
 GROUPS = 20  # of layers; each is measured once or twice
 JUDGES = 8  # pictures that masks are compared on

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 from atrous.callable_module import make_callable
 from atrous.errors import AtrousError, DataError, RunError
 from atrous.files import TEMPORARY, claimed, make_folder, remove_leftovers, write_whole
+from atrous.types import Tell, Track
 
 if TYPE_CHECKING:
     from atrous.predict.folders import Job, Shard, Wanted
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 
 NOTE = "predict.json"
 PATIENCE = 60.0  # seconds that a process waits for another to write one of the small files
-
-Track = Callable[[Sequence[Any]], Iterable[Any]]
-Tell = Callable[[str], Any]
 
 
 class Predicted(NamedTuple):

@@ -12,8 +12,8 @@ from atrous.recipe import Recipe, make_recipe
 from atrous.runs import RunFolder
 
 if TYPE_CHECKING:
-    from atrous.data.survey import Track
     from atrous.train.events import Event, Finished
+    from atrous.types import Track
 
 
 def train(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from atrous.callable_module import make_callable
 from atrous.errors import RecipeError
-from atrous.types import Sample
+from atrous.types import Sample, Track
 from atrous.verify.comparison import DEFINITIONS as DEFINITIONS
 from atrous.verify.comparison import (
     FLIPPED,
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from atrous.exported import Manifest
     from atrous.predict.predictor import Predictor
 
-Track = Callable[[Sequence[Any]], Iterable[Any]]
 Pictures = str | Path | Sequence[Any]  # a data set, or pictures without truth
 
 

@@ -10,8 +10,8 @@ from typing import Literal, NamedTuple, assert_never
 from atrous.data.dataset import DataSet
 from atrous.data.exports import cityscapes, coco, folder, labelme, voc, yolo
 from atrous.data.exports.plan import Plan, check_place, make_plan
-from atrous.data.survey import Track
 from atrous.files import whole_folder
+from atrous.types import Track
 
 __all__ = ["Exported", "Format", "export_data"]
 

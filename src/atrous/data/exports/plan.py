@@ -16,10 +16,10 @@ from atrous.data.exports.pixels import tiff
 from atrous.data.images import orientation_of
 from atrous.data.layouts import Pair
 from atrous.data.masks import write_mask, write_planes
-from atrous.data.survey import Track, read_bits, read_picture, read_raw
+from atrous.data.survey import read_bits, read_picture, read_raw
 from atrous.errors import DataError, RunError
 from atrous.files import LOCK, TEMPORARY, make_folder, write_whole
-from atrous.types import Mask, Size
+from atrous.types import Mask, Size, Track
 
 _CHUNK = 1 << 20
 _TIFF = ".tif"
