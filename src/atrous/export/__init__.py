@@ -7,7 +7,7 @@ manifest says; `ranges`, `quantise` and `search` make whole numbers of it; `gate
 import importlib.util
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -6,7 +6,7 @@ half-written has no final name (`outputs`), and several processes may share a fo
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial

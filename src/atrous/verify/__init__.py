@@ -1,7 +1,7 @@
 """The gate: an exported file beside the run that it was made from, in each runtime found here."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
