@@ -9,23 +9,19 @@ The answer is JSON on stdout: medians, and the seconds of each round.
 """
 
 import argparse
-import importlib.util
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-import atrous
-from atrous.machine import cores
+from measuring import installed, machine
 
 IMPORT = "import time; t = time.perf_counter(); import atrous; print(time.perf_counter() - t)"
 MASK = """
@@ -74,7 +70,11 @@ def main() -> None:
             for start in starts:
                 taken[start].append(mask_seconds(start, arguments.picture, Path(folder)))
     rows = list(table(taken))
-    print(json.dumps({"import atrous": summary(imports), "first mask": rows, **facts()}, indent=1))
+    print(
+        json.dumps(
+            {"import atrous": summary(imports), "first mask": rows, **machine(PACKAGES)}, indent=1
+        )
+    )
 
 
 def import_seconds() -> float:
@@ -110,22 +110,6 @@ def table(taken: dict[Start, list[dict[str, float]]]) -> Iterator[dict[str, obje
 def summary(seconds: list[float]) -> dict[str, object]:
     """The median and the raw values, in seconds."""
     return {"median": round(median(seconds), 3), "all": [round(s, 3) for s in seconds]}
-
-
-def facts() -> dict[str, object]:
-    """What it was measured with."""
-    return {
-        "cores": cores(),
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "atrous": atrous.__version__,
-        **{name: version(name) for name in PACKAGES if installed(name)},
-    }
-
-
-def installed(name: str) -> bool:
-    """Whether a package is there."""
-    return importlib.util.find_spec(name) is not None
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ Cases: 19 x 128 x 256 -> 1024 x 2048 and 150 x 128 x 128 -> 512 x 512, float32, 
 "smooth" logits are noise of a coarser grid, resized bicubically, with a little fine noise, as a
 trained model's: their border cells (four neighbours that do not agree) are 5 to 15 %. "noise" is
 the worst there is. `--logits` takes real ones (an `.npy` of K h w) in their place. Rounds are
-interleaved and begin with another contender each. Both run in this process, on as many threads;
+interleaved, each in an order of its own. Both run in this process, on as many threads;
 ours has its own, so torch's pool is idle then. Before each call the logits are read once, as if
 a network had just written them. A differing pixel is a tie where the two classes' logits, in
 float64, are within 1e-5 of the logits' scale. The answer is JSON on stdout.

@@ -7,24 +7,22 @@
 trained by smp's rules (docs/results.md has the command). `torchvision`: DeepLabV3 on ResNet-50,
 360 x 480, 21 classes, random weights: no published ones can be had offline. Their network's file
 goes through `import-weights` and `export`, as anybody's would; int8 of random weights alone skips
-the gate, for it has no mIoU to keep. Each contender lives in a process
-of its own and sleeps while the others run; rounds are interleaved, each beginning with another.
-The answer is JSON on stdout.
+the gate, for it has no mIoU to keep. Each contender lives in a process of its own and sleeps while
+the others run; rounds are interleaved, each in an order of its own. The answer is JSON on stdout.
 """
 
 import argparse
 import json
 import multiprocessing
-import os
 import time
 from collections.abc import Callable
-from multiprocessing.connection import Connection
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from measuring import interleaved, machine, say, times
+from measuring import contest, machine, say, times
 
 SIZES = {"smp": (384, 480), "torchvision": (360, 480)}
 NUM_CLASSES = {"smp": 11, "torchvision": 21}
@@ -42,12 +40,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
-    os.environ["OMP_NUM_THREADS"] = str(arguments.threads)  # of the children, before torch
     facts = prepared(arguments)
     names = facts.pop("contenders")
     pictures = np.stack(read_pictures(arguments.data, SIZES[arguments.peer]))
-    taken, masks = measure(arguments, names, pictures)
-    facts |= machine(PACKAGES, rounds=arguments.rounds, threads=arguments.threads)
+    asked = {"rounds": arguments.rounds, "threads": arguments.threads}
+    make = partial(made, arguments=arguments, pictures=pictures)
+    masks, taken = contest(make, names, **asked)
+    facts |= machine(PACKAGES, **asked)
     print(json.dumps({**facts, **table(taken, masks)}, indent=1))
 
 
@@ -126,56 +125,26 @@ def read_pictures(
     return [np.ascontiguousarray(i[: size[0], : size[1]]) for i in padded]
 
 
-def measure(
-    arguments: argparse.Namespace, names: list[str], pictures: np.ndarray
-) -> tuple[dict[str, list[float]], dict[str, np.ndarray]]:
-    """Seconds of each round and the masks of all pictures, for each contender."""
-    context = multiprocessing.get_context("spawn")
-    pipes: dict[str, Connection] = {}
-    masks: dict[str, np.ndarray] = {}
-    for name in names:
-        here, there = context.Pipe()
-        context.Process(target=serve, args=(there, arguments, name, pictures), daemon=True).start()
-        answer = here.recv()  # its masks, made one contender after the other
-        if isinstance(answer, str):
-            say(f"{name}: left out ({answer})")
-            continue
-        pipes[name], masks[name] = here, answer
-        say(f"{name}: ready")
-
-    def ask(pipe: Connection) -> Callable[[int], float]:
-        def seconds(turn: int) -> float:
-            pipe.send(turn % len(pictures))
-            return pipe.recv()
-
-        return seconds
-
-    taken = interleaved({name: ask(pipe) for name, pipe in pipes.items()}, arguments.rounds)
-    for pipe in pipes.values():
-        pipe.send(None)
-    return taken, masks
-
-
-def serve(pipe: Connection, arguments: argparse.Namespace, name: str, pictures: np.ndarray) -> None:
-    """Make a contender, then answer each index with the seconds that the picture took."""
+def made(
+    name: str, arguments: argparse.Namespace, pictures: np.ndarray
+) -> tuple[np.ndarray, Callable[[int], float]]:
+    """A contender's masks of all pictures, and how it answers a turn: with seconds."""
     import torch
 
     from peers import contenders
 
     torch.set_num_threads(arguments.threads)
-    try:
-        made = contenders(arguments.peer, arguments.files, NUM_CLASSES[arguments.peer])
-        run = made[name]()
-        for _ in range(WARM):
-            run(pictures[0])
-        pipe.send(np.stack([run(picture) for picture in pictures]))
-    except Exception as error:  # a peer that cannot be run here must not stop the others
-        pipe.send(f"{type(error).__name__}: {error}"[:300])
-        return
-    while (index := pipe.recv()) is not None:
+    run = contenders(arguments.peer, arguments.files, NUM_CLASSES[arguments.peer])[name]()
+    for _ in range(WARM):
+        run(pictures[0])
+
+    def seconds(turn: int) -> float:
+        picture = pictures[turn % len(pictures)]
         begin = time.perf_counter()
-        run(pictures[index])
-        pipe.send(time.perf_counter() - begin)
+        run(picture)
+        return time.perf_counter() - begin
+
+    return np.stack([run(picture) for picture in pictures]), seconds
 
 
 def table(taken: dict[str, list[float]], masks: dict[str, np.ndarray]) -> dict[str, Any]:

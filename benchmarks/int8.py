@@ -4,7 +4,7 @@
 
 Three graphs of one run: float; int8 in all layers; int8 but for the layers that the search keeps
 in float. ONNX Runtime and OpenVINO run each. Every contender lives in a process of its own and
-sleeps while the others run; rounds are interleaved, each beginning with another. Times are of the
+sleeps while the others run; rounds are interleaved, each in an order of its own. Times are of the
 network alone and of a decoded picture to its mask. The answer is JSON on stdout.
 """
 
@@ -14,13 +14,13 @@ import multiprocessing
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from multiprocessing.connection import Connection
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from measuring import interleaved, machine, say, times
+from measuring import contest, machine, say, times
 
 FILES = ("f32", "int8-all", "int8")
 ENGINES = ("onnxruntime", "openvino")
@@ -39,18 +39,19 @@ def main() -> None:
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:  # torch and its threads stay out of this process
         pool.apply(make, (arguments,))
-    rows = {f"{file} {engine}": {} for engine in ENGINES for file in FILES}
-    measure(arguments, rows)
-    for engine in ENGINES:
-        own = rows[f"f32 {engine}"]
-        for file in FILES[1:]:
-            row = rows[f"{file} {engine}"]
+    asked = {"rounds": arguments.rounds, "threads": arguments.threads}
+    names = [f"{file} {engine}" for engine in ENGINES for file in FILES]
+    rows, taken = contest(partial(made, arguments=arguments), names, **asked)
+    for name, row in rows.items():
+        for time_of, seconds in zip(("network", "mask"), np.array(taken[name]).T, strict=True):
+            row |= times(seconds.tolist(), f"{time_of}_")
+        if (own := rows.get(f"f32 {name.split()[1]}")) and own is not row:
             row["mIoU_lost"] = own["mIoU"] - row["mIoU"]
             for time_of in ("network", "mask"):
                 ratio = own[f"{time_of}_median_ms"] / row[f"{time_of}_median_ms"]
                 row[f"{time_of}_times_faster"] = round(ratio, 2)
     record = json.loads((arguments.files / "record.json").read_text(encoding="utf-8"))
-    facts = machine(ENGINES, rounds=arguments.rounds, threads=arguments.threads)
+    facts = machine(ENGINES, **asked)
     print(json.dumps({**facts, "search": record, "rows": rows}, indent=1))
 
 
@@ -80,33 +81,10 @@ def make(arguments: argparse.Namespace) -> None:
     (folder / "record.json").write_text(json.dumps(record), encoding="utf-8")
 
 
-def measure(arguments: argparse.Namespace, rows: dict[str, dict[str, Any]]) -> None:
-    """Fill each row: its scores, then its times."""
-    context = multiprocessing.get_context("spawn")
-    pipes: dict[str, Connection] = {}
-    for name, row in rows.items():
-        here, there = context.Pipe()
-        context.Process(target=serve, args=(there, arguments, name), daemon=True).start()
-        row |= here.recv()
-        say(f"{name}: {row}")
-        pipes[name] = here
-
-    def ask(name: str) -> Callable[[int], tuple[float, float]]:
-        def answer(turn: int) -> tuple[float, float]:
-            pipes[name].send(turn % PICTURES)
-            return pipes[name].recv()
-
-        return answer
-
-    taken = interleaved({name: ask(name) for name in rows}, arguments.rounds)
-    for name, row in rows.items():
-        for time_of, seconds in zip(("network", "mask"), np.array(taken[name]).T, strict=True):
-            row |= times(seconds.tolist(), f"{time_of}_")
-        pipes[name].send(None)
-
-
-def serve(pipe: Connection, arguments: argparse.Namespace, name: str) -> None:
-    """Score a contender, then answer each index with the seconds that the picture took."""
+def made(
+    name: str, arguments: argparse.Namespace
+) -> tuple[dict[str, Any], Callable[[int], tuple[float, float]]]:
+    """A contender's scores, and how it answers a turn: seconds of the network and of a mask."""
     import atrous
     from atrous.data.dataset import open_dataset
 
@@ -120,23 +98,26 @@ def serve(pipe: Connection, arguments: argparse.Namespace, name: str) -> None:
     pairs = dataset.split("val")
     images = [dataset.read(pairs[n * len(pairs) // PICTURES]).image for n in range(PICTURES)]
     differing = [predictor(image).mask != float_one(image).mask for image in images]
+    del float_one  # its threads
     scores = atrous.evaluate(path, arguments.data, **options).scores
     for _ in range(WARM):
         predictor(images[0])
-    pipe.send(
-        {
-            "mIoU": scores.miou,
-            "differing_pixels": float(np.mean([d.mean() for d in differing])),
-            "bytes": path.stat().st_size,
-        }
-    )
-    while (index := pipe.recv()) is not None:
+
+    def seconds(turn: int) -> tuple[float, float]:
+        image = images[turn % PICTURES]
         moments = [time.perf_counter()]
-        predictor.engine(images[index][None])
+        predictor.engine(image[None])
         moments.append(time.perf_counter())
-        predictor(images[index])
+        predictor(image)
         moments.append(time.perf_counter())
-        pipe.send(tuple(np.diff(moments)))
+        return moments[1] - moments[0], moments[2] - moments[1]
+
+    said = {
+        "mIoU": scores.miou,
+        "differing_pixels": float(np.mean([d.mean() for d in differing])),
+        "bytes": path.stat().st_size,
+    }
+    return said, seconds
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
 """What the benchmarks share: what they were run with, how times are told, a line for who waits."""
 
+import multiprocessing
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +15,7 @@ import numpy as np
 from atrous.bench import machine as machine_facts
 
 Answer = TypeVar("Answer")
+Make = Callable[[str], tuple[Any, Callable[[int], Any]]]
 PAUSE = 0.2  # seconds
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
 
@@ -52,6 +56,51 @@ def interleaved(
             time.sleep(PAUSE)
             answers[name].append(asked[name](turn))
     return answers
+
+
+def contest(
+    make: Make, names: Iterable[str], *, rounds: int, threads: int
+) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+    """Contenders in processes of their own: what each said of itself, its answers of all rounds.
+
+    `make(name)` gives both, what it says and how it answers a turn. It is called in the new
+    process, which sleeps while others run. One that cannot be made is left out, and told.
+    """
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # of the children, before torch is imported
+    context = multiprocessing.get_context("spawn")
+    said: dict[str, Any] = {}
+    pipes: dict[str, Connection] = {}
+    for name in names:
+        here, there = context.Pipe()
+        context.Process(target=_serve, args=(there, make, name), daemon=True).start()
+        there.close()  # so that the end of the process is heard
+        try:
+            said[name] = here.recv()
+        except EOFError:
+            say(f"{name}: left out, its process ended")
+            continue
+        pipes[name] = here
+        say(f"{name}: ready")
+
+    def ask(pipe: Connection) -> Callable[[int], Any]:
+        def answer(turn: int) -> Any:
+            pipe.send(turn)
+            return pipe.recv()
+
+        return answer
+
+    answers = interleaved({name: ask(pipe) for name, pipe in pipes.items()}, rounds)
+    for pipe in pipes.values():
+        pipe.send(None)
+    return said, answers
+
+
+def _serve(pipe: Connection, make: Make, name: str) -> None:
+    """Make a contender, then answer each turn until there is none; a failure ends the process."""
+    said, answer = make(name)
+    pipe.send(said)
+    while (turn := pipe.recv()) is not None:
+        pipe.send(answer(turn))
 
 
 def times(seconds: Sequence[float], prefix: str = "") -> dict[str, Any]:

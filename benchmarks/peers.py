@@ -132,7 +132,8 @@ def write_whole_numbers(run: Path, pictures: list[np.ndarray], path: Path) -> No
 def contenders(origin: str, folder: Path, num_classes: int) -> dict[str, Callable[[], Contender]]:
     """How each contender is made, by its name; the first is what ratios are of.
 
-    Ours stand with every engine and precision of the exported files in `folder`.
+    Ours stand with every engine and precision of the exported files in `folder`. (A CPU without
+    bf16 leaves that one out.)
     """
     network = partial(restored, origin, folder, num_classes)
     made: dict[str, Callable[[], Contender]] = {
@@ -148,6 +149,8 @@ def contenders(origin: str, folder: Path, num_classes: int) -> dict[str, Callabl
         path = folder / f"ours-{precision}.onnx"
         for engine in ("onnxruntime", "openvino") if path.is_file() else ():
             made[f"atrous {engine} {precision}"] = partial(ours, path, engine)
+    made["atrous openvino bf16"] = partial(ours, folder / "ours-f32.onnx", "openvino", "bf16")
+    made["openvino bf16, all in the graph"] = lambda: in_openvino(folder / "theirs.onnx", "bf16")
     return made
 
 
@@ -187,20 +190,21 @@ def in_onnxruntime(path: Path) -> Contender:
     return lambda picture: session.run(None, {name: picture[None]})[0][0]
 
 
-def in_openvino(path: Path) -> Contender:
+def in_openvino(path: Path, precision: str = "f32") -> Contender:
     """OpenVINO for one picture at a time; f32 is asked for, where it would take bf16."""
     import openvino
 
     config = {
         "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_PRECISION_HINT": precision,
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
     }
     model = openvino.Core().compile_model(str(path), "CPU", config)
     return lambda picture: model([picture[None]])[0][0].copy()
 
 
-def ours(path: Path, engine: str) -> Contender:
+def ours(path: Path, engine: str, precision: str = "auto") -> Contender:
     """The exported file of `path` through one of our engines."""
-    predictor = atrous.load(path, engine=engine, threads=torch.get_num_threads())
+    threads = torch.get_num_threads()
+    predictor = atrous.load(path, engine=engine, precision=precision, threads=threads)
     return lambda picture: predictor(picture).mask
