@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from atrous.bench import PAUSE
 from atrous.bench import machine as machine_facts
 
 Answer = TypeVar("Answer")
 Make = Callable[[str], tuple[Any, Callable[[int], Any]]]
-PAUSE = 0.2  # seconds
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
 
 

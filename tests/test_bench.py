@@ -1,6 +1,7 @@
 """Measuring: every configuration in a process of its own; what fails or is not there says so."""
 
 import json
+import sys
 from math import isnan
 
 import numpy as np
@@ -34,7 +35,8 @@ def test_each_configuration_is_measured_in_turns_by_a_process_of_its_own(model, 
         assert not row.failure
         assert len(row.ms) >= 2 * child.RUNS * row.configuration.lanes
         assert 0 < row.median <= row.p90 and row.rate > 0
-        assert 50e6 < (row.peak or 60e6) < 1e9
+        if sys.platform in ("linux", "darwin"):  # elsewhere nobody counts it
+            assert row.peak and 50e6 < row.peak < 1e9
         assert 0 < row.first_mask_s < 60
     facts = json.loads(json.dumps(benchmark.to_dict()))
     assert facts["size"] == [32, 48] and facts["size_is"] == "as asked for"
@@ -46,6 +48,9 @@ def test_each_configuration_is_measured_in_turns_by_a_process_of_its_own(model, 
 def test_what_cannot_be_had_is_refused(model, tmp_path):
     with pytest.raises(RecipeError, match="there is onnxruntime f32"):
         atrous.bench(model, precision="int8")
+    for asked in ({"weights": "best"}, {"output_stride": 8}):
+        with pytest.raises(RecipeError, match="settled when the file was exported"):
+            atrous.bench(model, threads=1, **asked)
     with pytest.raises(RunError, match="nowhere"):
         atrous.bench(tmp_path / "nowhere")
 

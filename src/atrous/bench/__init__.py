@@ -8,11 +8,11 @@ import json
 import platform
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -28,13 +28,14 @@ if TYPE_CHECKING:
     from atrous.exported import Manifest
 
 ROUNDS = 5
+PAUSE = 0.2  # seconds; threads of ONNX Runtime and of OpenMP go on spinning after a call
 SIZE: Size = (512, 512)  # of pictures, where nothing says another
 DEFINITIONS = {
     "ms": "one picture, from decoded pixels to mask, while `lanes` of them are answered at once",
     "pictures_per_second": "all that were answered / the time that all turns took",
     "peak_bytes": "the most memory that the process ever had, with Python and all libraries",
     "first_mask_s": "from the start of the process to its first mask of a decoded picture",
-    "threads": "cores that the process may use",
+    "threads": "those of the engine; on Linux also the cores that its process may use",
 }
 # The paths are handed over: the child imports what this process does, and nothing else (-P).
 _PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from atrous.bench import child; child.main()"
@@ -149,19 +150,25 @@ def bench(
     path = Path(run_or_file)
     told, usual, why = _told(path, weights, manifest)
     size, why = (size, "as asked for") if size else (usual, why)
-    options: dict[str, Any] = {"path": str(path), "manifest": str(manifest) if manifest else None}
-    if told is None:
-        options |= {"weights": weights, "output_stride": output_stride, "device": "cpu"}
+    options = {
+        "path": str(path),
+        "manifest": str(manifest) if manifest else None,
+        "weights": weights,
+        "output_stride": output_stride,
+        "device": "cpu",
+    }
     configurations = [
         Configuration(*choice, *each)
         for choice in choices(told, engine=engine, precision=precision)
         for each in _threads_and_lanes(threads, several=told is not None)
     ]
-    with ExitStack() as stack:
-        contenders = [Contender(c, options, size) for c in configurations]
-        stack.callback(lambda: [contender.end() for contender in contenders])
+    contenders = [Contender(c, options, size) for c in configurations]
+    try:
         for act in track([*_acts(contenders)]):
             act()
+    finally:
+        for contender in contenders:
+            contender.end()
     there = [contender for contender in contenders if not contender.refused]
     if not there:
         raise RecipeError(**contenders[0].refused)
@@ -196,15 +203,14 @@ def _told(
     from atrous.runs import read_model, weights_file
 
     if not is_exported(path) or path.is_dir():
-        about = read_model(weights_file(path, weights)).about
-        side = about["recipe"]["augment"]["crop"]
-        return None, (side, side), "the training crop"
-    told = read_exported(path, Path(manifest) if manifest else None).manifest
-    if told.size:
-        return told, told.size, "the only one that the file takes"
-    if side := told.model.get("crop"):
-        return told, (side, side), "the training crop"
-    return told, SIZE, "no other is known"
+        told, about = None, read_model(weights_file(path, weights)).about
+        side = 0 if "origin" in about else about["recipe"]["augment"]["crop"]
+    else:
+        told = read_exported(path, Path(manifest) if manifest else None).manifest
+        if told.size:
+            return told, told.size, "the only one that the file takes"
+        side = told.model.get("crop", 0)
+    return (told, (side, side), "the training crop") if side else (told, SIZE, "no other is known")
 
 
 def _threads_and_lanes(threads: int, *, several: bool) -> list[tuple[int, int]]:
@@ -235,7 +241,8 @@ class Contender:
 
     def start(self) -> None:
         """Begin the process, open the model, and see the first mask."""
-        began = perf_counter()
+        time.sleep(PAUSE)
+        began = time.perf_counter()
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-W", "ignore", "-c", _PROGRAM, *sys.path],
             stdin=subprocess.PIPE,
@@ -246,7 +253,7 @@ class Contender:
         facts = self._ask({"options": self.options, "size": self.size})
         self.refused, self.weights = facts.get("refused", {}), facts.get("weights", "")
         if "drawing" in facts:
-            self.row.first_mask_s = perf_counter() - began - facts["drawing"]
+            self.row.first_mask_s = time.perf_counter() - began - facts["drawing"]
         if self.refused:
             self.end()
 
@@ -256,7 +263,8 @@ class Contender:
             self._ask({})
 
     def turn(self) -> None:
-        """Measure some pictures more."""
+        """Measure some pictures more, once the threads of whoever came before are at rest."""
+        time.sleep(PAUSE)
         facts = self._ask({})
         self.row.ms += facts.get("ms", [])
         self.row.seconds += facts.get("seconds", 0.0)

@@ -37,14 +37,14 @@ class Measured:
         engine, began = self.predictor.engine, time.perf_counter()
         self.pictures = pictures(size, bands=engine.bands, dtype=engine.dtype)
         self.drawing = time.perf_counter() - began  # seconds that no user waits for
-        self.lanes = ThreadPoolExecutor(engine.lanes)
+        self.pool = ThreadPoolExecutor(engine.lanes)
         self.predictor(self.pictures[0])
 
     def turn(self) -> dict[str, Any]:
         """Milliseconds of single answers, and seconds of all of them together."""
         began = time.perf_counter()
         count = self.predictor.engine.lanes
-        lanes = self.lanes.map(self._lane, range(count), [began] * count)
+        lanes = self.pool.map(self._lane, range(count), [began] * count)
         times = [ms for lane in lanes for ms in lane]
         return {"ms": times, "seconds": time.perf_counter() - began}
 
@@ -118,7 +118,10 @@ def peak_memory() -> int | None:
 
 
 def _keep_to(threads: int) -> None:
-    """Use so many cores and no more, whoever starts threads; where the system can."""
+    """On Linux, use so many cores and no more, whoever starts threads.
+
+    Other systems do not let a process say so: there the engine alone keeps to its threads.
+    """
     if sys.platform == "linux":
         cores = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, cores[:threads])
