@@ -225,6 +225,22 @@ def test_packaged_weights_are_those_of_the_tensorflow_twin_moved(name):
     assert min(errors) < 1e-3 * float(ours.abs().max())
 
 
+@torch.inference_mode()
+def test_packaged_weights_give_the_same_features_by_the_rules_of_another_project():
+    """smp's pixels and batch norms; the stem sees no pixel beyond the picture, whose colour differs."""
+    ours, theirs = (
+        build("deeplabv3plus", num_classes=2, encoder="efficientnet_lite0", origin=origin).eval()
+        for origin in ("atrous", "smp")
+    )
+    images = torch.randint(256, (1, 64, 96, 3), generator=torch.Generator().manual_seed(0))
+    features = []
+    for model in (ours, theirs):
+        model.encoder.body.get_submodule("conv_stem").padding = (0, 0)
+        features.append(model.encoder(model.pictures(images.to(torch.uint8))))
+    for own, other in zip(*features, strict=True):
+        assert float((own - other).abs().max()) < 1e-4 * float(own.abs().max())
+
+
 def test_the_origin_of_the_weights_is_said(tmp_path):
     light = {"num_classes": 2, "encoder": "efficientnet_lite0"}
     assert "ImageNet" in build("fcn8s", **light).encoder.origin

@@ -86,8 +86,8 @@ def build_encoder(
 def load_packaged(encoder: Encoder, name: str, rules: Rules = RULES["atrous"]) -> None:
     """Give an encoder the ImageNet weights of its package, where one is known.
 
-    They were trained by our rules of pixels; a model of other `rules` takes them exactly, but
-    for the colour that surrounds the picture.
+    They were trained by our rules; a model of other `rules` of pixels and batch norms takes them
+    exactly, but for the colour that surrounds the picture.
 
     Raises:
         WeightsError: the package is not installed, or does not fit.
@@ -96,6 +96,7 @@ def load_packaged(encoder: Encoder, name: str, rules: Rules = RULES["atrous"]) -
         package = PACKAGED[name].package
         load_by_order(encoder.body, name)
         _take_pixels(encoder.body, RULES["atrous"], rules)
+        _take_norm_eps(encoder.body, rules)
         encoder.origin, encoder.trained = f"ImageNet weights ({package} {version(package)})", True
     else:
         encoder.origin = "random weights: no package has any"
@@ -181,6 +182,20 @@ def _take_pixels(body: nn.Module, theirs: Rules, ours: Rules) -> None:
     norm.running_mean.sub_(bias)
 
 
+def _take_norm_eps(body: nn.Module, rules: Rules) -> None:
+    """Let a network whose batch norms `follow` gives another eps scale as it does with its own."""
+    eps = _norm_eps(body, rules)
+    for norm in body.modules():
+        if eps and isinstance(norm, nn.BatchNorm2d):
+            assert norm.running_var is not None
+            norm.running_var.add_(norm.eps - eps).clamp_(min=0)
+
+
+def _norm_eps(body: nn.Module, rules: Rules) -> float | None:
+    """What batch norms of the network add to the variance by these rules; None = as they do."""
+    return dict(rules.norm_eps).get(type(body).__name__)
+
+
 def inflated(weight: Tensor, target: Tensor) -> Tensor:
     """Weights of a convolution of 3 bands, spread over those of `target`.
 
@@ -217,7 +232,7 @@ def dilate(body: nn.Module, multi_grid: tuple[int, ...]) -> None:
 
 def follow(rules: Rules, body: nn.Module) -> None:
     """Change a network into what another project has."""
-    stages, eps = dict(body.named_modules()), dict(rules.norm_eps).get(type(body).__name__)
+    stages, eps = dict(body.named_modules()), _norm_eps(body, rules)
     for name in rules.first_dilated:
         stage = stages.get(name)
         if isinstance(stage, nn.Sequential):
