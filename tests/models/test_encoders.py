@@ -227,7 +227,7 @@ def test_packaged_weights_are_those_of_the_tensorflow_twin_moved(name):
 
 @torch.inference_mode()
 def test_packaged_weights_give_the_same_features_by_the_rules_of_another_project():
-    """smp's pixels and batch norms; the stem sees no pixel beyond the picture, whose colour differs."""
+    """Those of smp; its stem here sees nothing beyond the picture, whose colour is another."""
     ours, theirs = (
         build("deeplabv3plus", num_classes=2, encoder="efficientnet_lite0", origin=origin).eval()
         for origin in ("atrous", "smp")

@@ -14,8 +14,11 @@ from torch import nn
 from torch.nn import functional as F
 
 import atrous
+from atrous.bench import SIZE, Contender
 from atrous.cli import app
+from atrous.data.dataset import open_dataset
 from atrous.errors import DataError, RecipeError, RunError, WeightsError
+from atrous.export.facts import manifest_of, source_of
 from atrous.losses import at_pixels
 from atrous.models.published import Imported, deeplab_pytorch, import_weights
 from atrous.models.published.encoders import RESNETS, resnet_name
@@ -152,6 +155,9 @@ def test_weights_learn_the_names_of_their_classes_from_a_data_set(smp, folder, s
     imported = import_weights(folder / "theirs.pth", data=shapes, **options)
     assert imported.classes.names == ("grass", "disc", "square")
     assert atrous.load(folder / "run").classes == imported.classes
+    dataset = open_dataset(shapes)
+    assert dataset.notes and imported.notes[-len(dataset.notes) :] == dataset.notes
+    assert json.loads((folder / "run/dataset.json").read_text()) == dataset.record()
     model = smp.DeepLabV3("resnet18", encoder_weights=None, classes=4)
     torch.save(model.state_dict(), folder / "other.pth")
     with pytest.raises(DataError, match=r"3 logits .*the network has 4"):
@@ -179,6 +185,7 @@ def test_smp_gives_the_same_logits(smp, kind, encoder, classes, folder):
     imported = import_weights(folder / "theirs.pth", origin="smp", out=folder / "run")
     assert imported.classes.task == ("binary" if classes == 1 else "multiclass")
     assert "defaults" in imported.notes[0]
+    assert ("tu-tf_efficientnet_lite0" in str(imported.notes)) == encoder.startswith("tu-")
     assert_same(folder / "run", lambda image: model(normalised(image)), (EVEN, (80, 64)))
 
 
@@ -422,6 +429,16 @@ def test_a_run_carries_classes_normalisation_corners_and_padding_of_its_origin(m
     rules = imported.to_dict()["rules"]
     assert rules["mean"] == [123.675, 116.28, 103.53] and rules["padding"] == "none"
     assert rules["align_corners"] is False and rules["inexact_tiles"]
+
+
+def test_nobody_knows_the_pictures_that_imported_weights_were_trained_on(
+    mobile, folder, monkeypatch
+):
+    import_weights(mobile, origin="torchvision", out=folder / "run")
+    assert "crop" not in manifest_of(source_of(folder / "run")).model
+    monkeypatch.setattr(Contender, "start", lambda self: None)  # nothing is measured here
+    benchmark = atrous.bench(folder / "run", threads=1)
+    assert (benchmark.size, benchmark.why) == (SIZE, "no other is known")
 
 
 def test_a_run_is_never_written_over(mobile, folder):

@@ -112,6 +112,10 @@ class DataSet:
         text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return {**content, "sha256": hashlib.sha256(text.encode()).hexdigest()}
 
+    def record(self) -> dict[str, Any]:
+        """What `dataset.json` of a run or an evaluation holds: where it lies, and `fingerprint`."""
+        return {"root": str(self.root.resolve()), **self.fingerprint()}
+
     def _entry(self, file: FileRecord) -> dict[str, Any]:
         return {
             "name": file.pair.name,

@@ -31,6 +31,8 @@ class Source(NamedTuple):
     description: str
     output_stride: int
     """If not the one that it was trained at, else 0."""
+    crop: int
+    """Of the pictures that it was trained on; 0 for imported weights, which do not tell."""
 
 
 def source_of(run: Path, *, weights: str = "last", output_stride: int = 0) -> Source:
@@ -56,7 +58,8 @@ def source_of(run: Path, *, weights: str = "last", output_stride: int = 0) -> So
         recipe = at_stride(recipe, output_stride)
         words += f", at output stride {output_stride}"
     model = restored(recipe, classes.num_logits, about["dtype"], tensors, path).eval()
-    return Source(path, model, recipe, classes, digest, words, output_stride)
+    crop = 0 if "origin" in about else recipe.augment.crop
+    return Source(path, model, recipe, classes, digest, words, output_stride, crop)
 
 
 class Tiles(NamedTuple):
@@ -119,7 +122,7 @@ def _model_facts(source: Source) -> dict[str, Any]:
         "parameters": _parameters(source.segmenter),
         "macs": macs(source.segmenter, MACS_AT),
         "macs_at": list(MACS_AT),
-        "crop": source.recipe.augment.crop,
+        **({"crop": source.crop} if source.crop else {}),
         **({"output_stride": source.output_stride} if source.output_stride else {}),
         "options": options.bare().model_dump(mode="json"),  # without paths of this machine
     }

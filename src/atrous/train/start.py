@@ -207,8 +207,7 @@ def prepare_folder(run: RunFolder, recipe: Recipe, dataset: DataSet) -> None:
     make_folder(run.path)
     remove_leftovers(run.path)
     run.log.touch()
-    known = {"root": str(dataset.root.resolve()), **dataset.fingerprint()}
-    write_whole(run.dataset, json.dumps(known, ensure_ascii=False).encode())
+    write_whole(run.dataset, json.dumps(dataset.record(), ensure_ascii=False).encode())
     write_whole(run.recipe, to_toml(recipe).encode(), durable=True)
 
 

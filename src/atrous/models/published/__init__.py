@@ -5,6 +5,7 @@ origin does with pixels, padding and resizing is kept (`models/origins`).
 """
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, assert_never, get_args
@@ -12,7 +13,7 @@ from typing import Any, Literal, assert_never, get_args
 import torch
 
 from atrous.classes import Classes
-from atrous.data.dataset import open_dataset
+from atrous.data.dataset import DataSet, open_dataset
 from atrous.data.layouts.voc import NAMES, colour_map
 from atrous.errors import DataError, RecipeError, RunError
 from atrous.files import claimed, write_whole
@@ -94,7 +95,8 @@ def import_weights(
     """Make the run `out` of a weights file that a network of `origin` wrote.
 
     The file is a state dict (`.pth`, `.pt`, `.safetensors`), bare or inside a checkpoint. It
-    names no classes: they are those of the data set `data`, which it was trained on, if given.
+    names no classes: they are those of the data set `data`, which it was trained on, if given;
+    the run then remembers where that lies, as a trained one does.
 
     Raises:
         DataError: `data` cannot be read, or has not as many classes as the network.
@@ -110,18 +112,17 @@ def import_weights(
         model = build_model(published.options, num_classes=published.num_logits, dtype=DTYPE)
     own = {name: tensor.shape for name, tensor in model.state_dict().items()}
     tensors = matched(own, published, file)
+    dataset = _fitting(Path(data), published.num_logits) if data else None
     imported = Imported(
         run=run.path,
         origin=known,
         options=published.options,
-        classes=_classes_of(Path(data), published.num_logits)
-        if data
-        else published_classes(published.num_logits),
+        classes=dataset.classes if dataset else published_classes(published.num_logits),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         inexact=geometry(model).inexact,
-        notes=published.notes,
+        notes=(*published.notes, *(dataset.notes if dataset else ())),
     )
-    _write(run, imported, tensors, file)
+    _write(run, imported, tensors, file, dataset)
     return imported
 
 
@@ -141,10 +142,12 @@ def published_classes(num_logits: int) -> Classes:
     return Classes(tuple(f"class {i}" for i in range(num_logits)))
 
 
-def _classes_of(data: Path, num_logits: int) -> Classes:
-    classes = open_dataset(data).classes
+def _fitting(data: Path, num_logits: int) -> DataSet:
+    """The data set, whose classes must have so many logits."""
+    dataset = open_dataset(data)
+    classes = dataset.classes
     if classes.num_logits == num_logits:
-        return classes
+        return dataset
     raise DataError(
         data,
         found=f"has classes of {classes.num_logits} logits ({', '.join(classes.names[:8])}, ...)",
@@ -189,7 +192,9 @@ def _refuse_taken(run: RunFolder) -> None:
         )
 
 
-def _write(run: RunFolder, imported: Imported, tensors: Tensors, file: Path) -> None:
+def _write(
+    run: RunFolder, imported: Imported, tensors: Tensors, file: Path, dataset: DataSet | None
+) -> None:
     """The weights, then the recipe, which makes the folder a run."""
     recipe = from_tables({"model": imported.options.model_dump()}, where=str(file))
     about = model_facts(
@@ -204,4 +209,6 @@ def _write(run: RunFolder, imported: Imported, tensors: Tensors, file: Path) -> 
         write_weights(
             run.weights("last"), arrays, {**about, "weights": "last", "step": 0, "origin": origin}
         )
+        if dataset:
+            write_whole(run.dataset, json.dumps(dataset.record(), ensure_ascii=False).encode())
         write_whole(run.recipe, to_toml(recipe).encode(), durable=True)

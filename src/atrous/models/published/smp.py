@@ -81,7 +81,8 @@ def recognise(tensors: Tensors, file: Path) -> Published:
     kind = "DeepLabV3Plus" if plus else "DeepLabV3"
     aspp = "decoder.aspp.0" if plus else "decoder.aspp"
     separable = f"{aspp}.convs.1.0.0.weight" in tensors or plus
-    stride, rates, note = _unseen(file, kind, prefix + encoder)
+    named = f"tu-{encoder}" if prefix == TIMM else encoder
+    stride, rates, notes = _unseen(file, kind, named)
     given = {
         "encoder": encoder,
         "pretrained": False,
@@ -109,13 +110,11 @@ def recognise(tensors: Tensors, file: Path) -> Published:
         return Piece((renamed(theirs, SEPARABLE) if separable else theirs,))
 
     num_logits = maps(tensors, "segmentation_head.0")
-    return Published(options, num_logits, tensors, piece, LEFT_OUT, notes=(note,))
+    return Published(options, num_logits, tensors, piece, LEFT_OUT, notes=notes)
 
 
-def _unseen(file: Path, kind: str, encoder: str) -> tuple[int, tuple[int, ...], str]:
-    """Output stride and rates, and where they come from.
-
-    `encoder` is its prefix and name: that of timm with TensorFlow's padding has the same keys.
+def _unseen(file: Path, kind: str, named: str) -> tuple[int, tuple[int, ...], tuple[str, ...]]:
+    """Output stride and rates, and what is taken for granted; `named` is smp's encoder.
 
     Raises:
         WeightsError: the config beside the file is of another network.
@@ -124,7 +123,6 @@ def _unseen(file: Path, kind: str, encoder: str) -> tuple[int, tuple[int, ...], 
     config = _config(path)
     stride = config.get("encoder_output_stride", STRIDES[kind])
     rates = config.get("decoder_atrous_rates", RATES)
-    named = encoder.removeprefix("encoder.").replace("model.", "tu-")
     theirs = config.get("encoder_name", named), config.get("_model_class", kind)
     if theirs != (named, kind) or stride not in (8, 16) or not _are_rates(rates):
         raise WeightsError(
@@ -136,7 +134,11 @@ def _unseen(file: Path, kind: str, encoder: str) -> tuple[int, tuple[int, ...], 
         )
     source = f"those of {CONFIG}" if config else f"smp's defaults: no {CONFIG} beside it says"
     listed = ", ".join(map(str, rates))
-    return stride, tuple(rates), f"Output stride {stride} and rates {listed} are {source}."
+    notes = [f"Output stride {stride} and rates {listed} are {source}."]
+    if named.startswith("tu-") and "encoder_name" not in config:
+        twin = named.replace("tu-", "tu-tf_")
+        notes.append(f"Taken as {named}; {twin} has the same keys, but other padding.")
+    return stride, tuple(rates), tuple(notes)
 
 
 def _are_rates(value: Any) -> bool:
