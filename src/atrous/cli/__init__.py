@@ -1,7 +1,8 @@
 """The command line: commands are plain functions; heavy imports happen inside each.
 
-Answers go to stdout, progress and notes to stderr. Exit codes: 0 done; 1 done with failures
-listed; 2 the user must change something; 3 our fault; 128 + n stopped by signal n.
+Answers go to stdout, progress and notes to stderr. Exit codes: 0 done; 1 the answer is no, or
+done with failures listed; 2 the user must change something; 3 our fault; 128 + n stopped by
+signal n.
 """
 
 import errno
@@ -16,7 +17,7 @@ from cyclopts import App, Parameter
 from atrous import __version__
 from atrous.cli import exporting, predicting
 from atrous.cli.flags import Config, Flag, Json, Manifest, PictureSize, Sets
-from atrous.cli.speaking import as_json, say, tracked
+from atrous.cli.speaking import as_json, say, speak_utf8, tracked
 from atrous.errors import AtrousError, RunError
 
 app = App(
@@ -38,6 +39,7 @@ app.command(exporting.bench)
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    speak_utf8()
     try:
         code = app(sys.argv[1:])
     except AtrousError as error:
@@ -144,10 +146,12 @@ def train(
 
 @app.command
 def report(
-    run: Annotated[Path, Parameter(help="A run folder.")],
+    run: Annotated[Path, Parameter(help="A run folder, or that of `evaluate --out`.")],
     /,
     *,
-    out: Annotated[Path | None, Parameter(help="The HTML file to write.")] = None,
+    out: Annotated[
+        Path | None, Parameter(help="The HTML file to write; else report.html in the folder.")
+    ] = None,
 ) -> int:
     """Write one self-contained HTML page on a run."""
     from atrous.report import report as reported
