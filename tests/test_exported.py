@@ -1,5 +1,6 @@
 """Exported files: hostile bytes are refused, any changed bit is found, side files are checked."""
 
+import hashlib
 import json
 from dataclasses import replace
 
@@ -19,8 +20,9 @@ from atrous.exported import (
     with_manifest,
     write_exported,
 )
-from atrous.exported.wire import WireError, encoded, varint, walk
+from atrous.exported.wire import WireError, encoded, metadata_field, varint, walk
 from atrous.types import Grid, Spread
+from atrous.weights import canonical
 
 pytest.importorskip("onnx")
 import onnx
@@ -298,8 +300,16 @@ def test_a_manifest_of_another_format_is_told_apart_from_damage(file, monkeypatc
         read_exported(file)
 
 
+def test_a_manifest_that_is_no_table_is_told_of_a_file_with_right_digests(file):
+    body = {"manifest": [1], "sha256": hashlib.sha256(GRAPH).hexdigest()}
+    digest = hashlib.sha256(canonical(body).encode()).hexdigest()
+    file.write_bytes(GRAPH + metadata_field("atrous", canonical(body | {"digest": digest})))
+    with pytest.raises(WeightsError, match="its manifest"):
+        read_exported(file)
+
+
 def test_facts_are_the_manifest_with_digest_and_size(file):
-    told = json.loads(json.dumps(facts(file)))
+    told = json.loads(json.dumps(facts(read_exported(file))))
     assert told["kind"] == "exported" and told["digest"] == DIGEST and told["bytes"] == len(FILE)
     assert told["classes"] == ["sky", "road", "tree"] and told["placement"]["stride"] == 2
 
@@ -338,7 +348,7 @@ def test_a_graph_without_a_manifest_is_told_what_to_write(stranger):
 def test_a_side_file_may_be_json_or_toml_beside_or_given(stranger, tmp_path):
     side = guest_manifest(SIDE, where="here")
     assert side.placement == Spread() and side.layout == "NCHW" and not side.normalises
-    assert side.bands == 3 and side.dtype == "uint8" and side.is_guest
+    assert side.bands == 3 and side.dtype == "uint8" and not side.is_plain
     digests = set()
     for name, text in (
         ("stranger.json", json.dumps(SIDE)),

@@ -9,11 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atrous.classes import Classes
-from atrous.kernels.resize import argmax_at_pixels_reference, threshold_at_pixels_reference
+from atrous.kernels.resize import (
+    argmax_at_pixels_reference,
+    logits_at_pixels,
+    threshold_at_pixels_reference,
+)
 from atrous.metrics.scores import scores_from
-from atrous.predict.engines import EngineName, Precision
 from atrous.predict.predictor import Prediction, Predictor
-from atrous.types import Grid, PixelType, Sample, Spread
+from atrous.types import EngineName, Grid, PixelType, Precision, Sample, Spread
 from atrous.verify import compared, without_truth
 from atrous.verify.comparison import Comparison, Runtime, flipped, logits_at, margins
 
@@ -28,7 +31,7 @@ class Fixed:
     name: EngineName = "onnxruntime"
     precision: Precision = "f32"
     dtype: PixelType = "uint8"
-    grid, bands, lanes = Grid(4), 3, 1
+    grid, bands, lanes, threads = Grid(4), 3, 1, 1
 
     def __init__(self, logits):
         self.logits = np.float32(logits)
@@ -73,11 +76,11 @@ def beside(reference, other, classes=THREE):
 
 
 @given(st.integers(0, 1000), st.sampled_from([Grid(4), Grid(3, 0.5), Spread(), Spread(True, 8)]))
-def test_logits_at_all_pixels_win_as_the_mask_says(seed, grid):
+def test_logits_at_some_pixels_are_those_at_all_pixels(seed, grid):
     logits, size = logits_of(seed), (18, 23)
-    rows, columns = (index.ravel() for index in np.indices(size))
-    winners = logits_at(logits, grid, size, (rows, columns)).argmax(0).reshape(size)
-    assert np.mean(winners == argmax_at_pixels_reference(logits, grid=grid, size=size)) > 0.99
+    place = (np.array([0, 17, 3, 3, 9]), np.array([0, 22, 22, 5, 11]))
+    whole = logits_at_pixels(logits, grid=grid, size=size)[:, *place]
+    np.testing.assert_allclose(logits_at(logits, grid, size, place), whole, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("classes", [THREE, TWO, SEVERAL], ids=lambda c: c.task)
@@ -140,11 +143,53 @@ def test_a_runtime_that_fails_is_asked_no_more_and_says_where():
     assert lost.failure == "1.png: RuntimeError: out of luck"
     assert lost.reasons() == ["onnxruntime f32: 1.png: RuntimeError: out of luck"]
     assert not kept.reasons()
+    facts = lost.to_dict()  # scores of one picture are none beside those of three
+    assert facts["mIoU"] is None and facts["mIoU_change"] is None
+    assert all(row["IoU"] is None and row["change"] is None for row in facts["classes"])
 
 
 def test_logits_of_another_grid_are_a_failure():
     row = beside(logits_of(1), logits_of(1, cells=(10, 12)))
     assert "3 x 10 x 12, the reference 3 x 5 x 6" in row.failure
+
+
+def test_classes_that_must_not_be_leave_the_check_as_sharp_as_it_is():
+    """An infinite logit says nothing of how large logits are, and equals itself."""
+    never = logits_of(1)
+    never[2] = -np.inf
+    row = beside(never, never)
+    assert (row.differing, row.largest) == (0, 0.0)
+    assert row.scale == pytest.approx(np.abs(never[:2]).max())
+    turned = never.copy()
+    turned[:2] = never[1::-1]
+    row = beside(never, turned)
+    assert row.flipped == row.differing > 0.9 * row.pixels
+    assert row.largest < 20
+
+
+def test_an_infinite_logit_where_the_reference_has_none_is_a_gross_difference():
+    odd = logits_of(1)
+    odd[0, 2, 3] = np.inf
+    assert beside(logits_of(1), odd).largest > 1e30
+    assert beside(odd, logits_of(1)).largest > 1e30
+
+
+@pytest.mark.parametrize("precision", ["f32", "bf16", "int8"])
+def test_what_nothing_was_judged_by_does_not_pass(precision):
+    """Masks alone are judged in f32; without pictures nothing is."""
+
+    class Other(Fixed):
+        pass
+
+    Other.precision = precision
+    reference = Predictor(Fixed(logits_of(1)), THREE)
+    pictures = [sample.image for sample in samples(2)]
+    blind = without_truth(pictures, THREE)
+    (row,) = compared(reference, [Predictor(Other(logits_of(2)), THREE)], blind)
+    unjudged = any("nothing to judge by: no pixel has truth" in line for line in row.reasons())
+    assert row.reasons() and unjudged == (precision != "f32")
+    (row,) = compared(reference, [Predictor(Other(logits_of(1)), THREE)], [])
+    assert "nothing to judge by: no picture was shown" in row.reasons()[0]
 
 
 def test_one_picture_is_held_at_a_time():

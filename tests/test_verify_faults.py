@@ -10,7 +10,7 @@ import pytest
 
 import atrous
 from atrous.classes import Classes
-from atrous.errors import RecipeError
+from atrous.errors import RecipeError, WeightsError
 from atrous.exported import read_exported, write_exported
 from atrous.runs import RunFolder
 from atrous.types import Grid
@@ -181,6 +181,63 @@ def test_pictures_without_truth_are_compared_by_their_masks(model, run, shapes):
     (row,) = verification.rows
     assert verification.passed and row.pictures == 2
     assert verification.to_dict()["rows"][0]["mIoU"] is None
+
+
+def test_whole_numbers_without_truth_are_not_said_to_answer_as_the_run(
+    model, run, shapes, tmp_path
+):
+    content, manifest, _ = read_exported(model)
+    proto = onnx.load_from_string(content)
+    zeroed(proto)
+    whole = replace(manifest, precision="int8")
+    write_exported(tmp_path / "bad.onnx", proto.SerializeToString(), whole)
+    pictures = sorted((shapes / "val/images").iterdir())
+    verification = verified(tmp_path / "bad.onnx", run, pictures)
+    assert not verification.passed and "nothing to judge by" in verification.reasons[0]
+
+
+def test_no_pictures_are_refused(model, run):
+    with pytest.raises(RecipeError, match="pictures: are none"):
+        verified(model, run, [])
+
+
+@pytest.fixture
+def refusing(monkeypatch):
+    """OpenVINO refuses the file, or this machine."""
+    from atrous.predict import predictor
+
+    opened = predictor.load
+
+    def refuse(error):
+        def load(path, **options):
+            if options.get("engine") == "openvino":
+                raise error
+            return opened(path, **options)
+
+        monkeypatch.setattr(predictor, "load", load)
+
+    return refuse
+
+
+def test_a_runtime_that_cannot_load_the_file_is_a_row_beside_those_that_can(
+    model, run, shapes, refusing
+):
+    refusing(WeightsError("x", found="cannot be loaded", allowed="it must be", fix="Go."))
+    verification = atrous.verify(model, run, shapes, precision="f32", threads=1, limit=1)
+    assert [str(row.runtime) for row in verification.rows] == ["onnxruntime f32", "openvino f32"]
+    assert verification.reasons == ("openvino f32: cannot be loaded",)
+    (alone,) = atrous.verify(model, run, shapes, engine="openvino", precision="f32").rows
+    assert alone.failure == "cannot be loaded" and alone.pictures == 0
+
+
+def test_a_runtime_that_this_machine_lacks_is_noted(model, run, shapes, refusing):
+    refusing(RecipeError("engine", found="is x", allowed="it is not installed", fix="Get it."))
+    verification = atrous.verify(model, run, shapes, precision="f32", threads=1, limit=1)
+    assert verification.passed and len(verification.rows) == 1
+    note = "openvino f32 is not tried: it is not installed."
+    assert note in verification.notes and note in verification.to_dict()["notes"]
+    with pytest.raises(RecipeError, match="not installed"):
+        atrous.verify(model, run, shapes, engine="openvino", precision="f32")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Exported files as text: what they say of themselves, how they compare, how fast they are."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import isnan
 from typing import Any
 
@@ -25,16 +25,16 @@ def manifest_table(file: str, manifest: Manifest, *, size: int, digest: str) -> 
     rows = [
         ("file", f"{file}, {size / MEGA:.1f} MB, {manifest.precision}{_opset(manifest)}"),
         ("weights", manifest.description or "not said"),
-        ("model", _model(manifest.model)),
+        ("model", _told(_model, manifest.model)),
         ("classes", f"{len(names)}: {shortened(names)}"),
         ("task", manifest.classes.task),
         ("input", _input(manifest)),
         ("normalising", _normalising(manifest)),
         ("output", f"{manifest.classes.num_logits} logits a cell, {_lie(manifest.placement)}"),
         ("tiles", _tiles(manifest)),
-        ("quantised", _quantised(manifest.quantised)),
-        ("scores", _scores(manifest.scores)),
-        ("verified", _verified(manifest.verified)),
+        ("quantised", _told(_quantised, manifest.quantised)),
+        ("scores", _told(_scores, manifest.scores)),
+        ("verified", _told(_verified, manifest.verified) or "never"),
         ("digest", digest),
     ]
     return aligned((name, text) for name, text in rows if text)
@@ -44,7 +44,9 @@ def verification_table(verification: Verification) -> str:
     """The runtimes beside the reference, classes, and the verdict."""
     parts = []
     if rows := verification.rows:
-        parts += [_runtimes(verification), _classes(rows), _read_so(rows)]
+        parts.append(_runtimes(verification))
+    if any(row.pictures for row in rows):
+        parts += [_classes(rows), _read_so(rows)]
     reasons = [f"  {reason}" for reason in verification.reasons]
     verdict = (
         "It answers as the run does." if verification.passed else "It does not answer as the run:"
@@ -96,11 +98,12 @@ def _classes(rows: Sequence[Comparison]) -> str:
 
 
 def _read_so(rows: Sequence[Comparison]) -> str:
-    first, largest = rows[0], max(row.scale for row in rows)
+    most, largest = max(rows, key=lambda row: row.pictures), max(row.scale for row in rows)
     lines = (
-        f"{first.pictures} pictures, {first.pixels:,} pixels. IoU in percent, changes in points;",
+        f"{most.pictures} pictures, {most.pixels:,} pixels. IoU in percent, changes in points;",
         f"ms: median of a picture, from decoded pixels to mask. Largest logit: {largest:.3g};",
-        f"where the two largest differ by less than {TIE:g} of that, a pixel is a tie.",
+        f"where the two largest differ by less than {TIE:g} of the largest of their picture, a",
+        "pixel is a tie.",
     )
     return "\n".join(lines)
 
@@ -122,7 +125,7 @@ def benchmark_table(benchmark: Benchmark) -> str:
     here = machine()
     foot = (
         f"Pictures of {height} x {width} ({benchmark.why}), from decoded pixels to mask;\n"
-        f"{benchmark.weights}. Peak: of the whole process, with its libraries.\n"
+        f"{benchmark.weights or 'none answered'}. Peak: of the whole process, with its libraries.\n"
         f"{here['processor']}, {here['cores']} cores."
     )
     failures = [
@@ -198,12 +201,16 @@ def _tiles(manifest: Manifest) -> str:
     )
 
 
-def _quantised(facts: dict[str, Any] | None) -> str:
-    """How whole numbers came about; what other writers say of it, plainly."""
-    if not facts:
-        return ""
-    if "float_layers" not in facts or "pictures" not in facts:
-        return ", ".join(f"{key} {value}" for key, value in facts.items())
+def _told(words: Callable[[dict[str, Any]], str], facts: dict[str, Any] | None) -> str:
+    """Facts in our words; plainly where another program has written others; nothing of none."""
+    try:
+        return words(facts) if facts else ""
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return ", ".join(f"{key} {value}" for key, value in (facts or {}).items())
+
+
+def _quantised(facts: dict[str, Any]) -> str:
+    """How whole numbers came about."""
     layers, macs = len(facts["float_layers"]), facts.get("float_macs", 0.0)
     stay = (
         f"{layers} layers stay float ({100 * macs:.1f} % of the MACs)" if layers else "all layers"
@@ -211,19 +218,17 @@ def _quantised(facts: dict[str, Any] | None) -> str:
     return f"on {facts['pictures']} pictures; {stay}"
 
 
-def _scores(facts: dict[str, Any] | None) -> str:
+def _scores(facts: dict[str, Any]) -> str:
     """The scores of a run in a line, in percent."""
     names = {"mIoU": "mIoU", "pixel_accuracy": "pixel accuracy", "boundary_mIoU": "boundary IoU"}
-    known = [(name, (facts or {}).get(key)) for key, name in names.items()]
+    known = [(name, facts.get(key)) for key, name in names.items()]
     values = [f"{name} {100 * value:.1f}" for name, value in known if value is not None]
-    if not facts or not values:
+    if not values:
         return ""
     return f"{', '.join(values)} on {facts.get('split', 'some')}"
 
 
-def _verified(facts: dict[str, Any] | None) -> str:
-    if not facts:
-        return "never"
+def _verified(facts: dict[str, Any]) -> str:
     runtimes = ", ".join(
         f"{row['engine']} {row['precision']} {row['flipped']:,}{_and_score(row['mIoU_change'])}"
         for row in facts["runtimes"]

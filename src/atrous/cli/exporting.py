@@ -12,6 +12,7 @@ from atrous.errors import RecipeError
 
 Engine = Annotated[str | None, Parameter(help="torch, onnxruntime or openvino; else all.")]
 Precision = Annotated[str | None, Parameter(help="f32, bf16 or int8; else all that can be.")]
+SETTABLE = ("weights", "output_stride")  # of predict.…, by all commands here
 
 
 def export(
@@ -29,9 +30,10 @@ def export(
 
     With --int8 the file is faster and nearly as good; what that costs is measured.
     """
+    from atrous.cli.exported import manifest_table
     from atrous.export import export as exported
 
-    options = _options("export", set, ("weights", "output_stride"))
+    options = _options("export", set)
     track = tracked("exporting:", "steps")
     result = exported(run, out=out, int8=int8, track=track, tell=say, **options)
     for note in result.notes:
@@ -39,7 +41,7 @@ def export(
     if json:
         print(as_json(result.to_dict()))
     else:
-        describe(out, None, json=False)
+        print(manifest_table(str(out), result.manifest, size=result.size, digest=result.digest))
     file = shlex.quote(str(out))
     say(f"Go on with: atrous predict {file} IMAGES --out MASKS")
     say(f"        or: atrous verify {file} {shlex.quote(str(run))} DATA")
@@ -73,7 +75,7 @@ def verify(
     from atrous.verify import verify as verified
 
     flags = {"engine": engine, "precision": precision, "threads": threads, "manifest": manifest}
-    options = _options("verify", set, ("weights", "output_stride", *flags), flags)
+    options = _options("verify", set, flags)
     verification = verified(
         model,
         run,
@@ -113,7 +115,7 @@ def bench(
     from atrous.cli.networks import size_of
 
     flags = {"engine": engine, "precision": precision, "threads": threads, "manifest": manifest}
-    options = _options("bench", set, ("weights", "output_stride", *flags), flags)
+    options = _options("bench", set, flags)
     benchmark = benched(
         run_or_file,
         size=size_of(size) if size else None,
@@ -129,34 +131,36 @@ def describe(file: Path, manifest: Path | None, *, json: bool) -> int:
     from atrous.cli.exported import manifest_table
     from atrous.exported import facts, read_exported
 
-    content, told, digest = read_exported(file, manifest)
+    content, told, digest = exported = read_exported(file, manifest)
     if json:
-        print(as_json({"file": str(file), **facts(file, manifest)}))
+        print(as_json({"file": str(file), **facts(exported)}))
     else:
         print(manifest_table(str(file), told, size=len(content), digest=digest))
     return 0
 
 
 def _options(
-    command: str,
-    sets: tuple[str, ...],
-    taken: tuple[str, ...],
-    flags: dict[str, Any] | None = None,
+    command: str, sets: tuple[str, ...], flags: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     """What is asked of how a model answers; a command refuses what it does not follow.
+
+    It follows its flags and `SETTABLE`.
 
     Raises:
         RecipeError: an option without effect.
     """
     from atrous.cli.options import answering
+    from atrous.recipe import Predict
 
-    asked = dict(answering(sets, **flags or {}))
+    flags = flags or {}
+    asked = dict(answering(sets, **flags))
     for name in asked:
-        if name not in taken:
+        if name not in (*SETTABLE, *flags):
+            followed = [f"predict.{key}" for key in SETTABLE] + [f"--{flag}" for flag in flags]
             raise RecipeError(
-                f"--set predict.{name}",
+                f"--set predict.{name}" if name in Predict.model_fields else f"--set {name}",
                 found=f"has no effect on {command}",
-                allowed=f"it follows {', '.join(taken)}",
+                allowed=f"it follows {', '.join(followed)}",
                 fix="Leave it out.",
             )
     return asked

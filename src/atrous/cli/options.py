@@ -18,16 +18,18 @@ def answering(
     threads: int | None = None,
     manifest: Path | None = None,
 ) -> "Loading":
-    """What a command asks of `load`: flags and `--set`, without what is left as it is by itself."""
+    """What a command asks of `load`: what flags and `--set` name, and nothing else.
+
+    What is named counts though it is the default here: `verify` has others.
+    """
     flags = {"predict.engine": engine, "predict.precision": precision, "threads": threads}
-    recipe, usual = answering_recipe(sets, flags), Recipe()
-    asked: dict[str, Any] = {
-        key: value for key, value in recipe.predict if value != getattr(usual.predict, key)
-    }
-    for key in ("device", "threads"):
-        if (value := getattr(recipe, key)) != getattr(usual, key):
-            asked[key] = value
-    loading: Loading = asked | ({"manifest": manifest} if manifest else {})  # pyright: ignore[reportAssignmentType]
+    recipe, named = answering_recipe(sets, flags), [*map(_key, sets)]
+    named += [key for key, value in flags.items() if value is not None]
+    asked: dict[str, Any] = {"manifest": manifest} if manifest else {}
+    for key in named:
+        *table, name = key.split(".")
+        asked[name] = getattr(recipe.predict if table else recipe, name)
+    loading: Loading = asked  # pyright: ignore[reportAssignmentType]
     return loading
 
 

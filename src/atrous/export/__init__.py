@@ -4,11 +4,12 @@
 manifest says; `ranges`, `quantise` and `search` make whole numbers of it; `gate` compares.
 """
 
+import contextlib
 import importlib.util
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 PACKAGES = ("torch", "timm", "onnx", "onnxscript")
 CALIBRATED_ON = 32  # pictures of the train split
+COMPARED_ON = 8  # pictures of val, in f32
 SEED = 0  # by which they are drawn
 
 
@@ -60,14 +62,14 @@ def export(
     data: str | Path | None = None,
     weights: str = "last",
     output_stride: int = 0,
-    samples: int = 8,
+    samples: int | None = None,
     track: Track = iter,
     tell: Tell = lambda _: None,
 ) -> Export:
     """Write a run folder or weights file as one `.onnx` file that answers as it does.
 
     With `int8`, a data set, the graph is one of whole numbers, by pictures of its train split;
-    it must keep the mIoU on all of its val. In f32, `samples` pictures of val must keep their
+    it must keep the mIoU on all of its val. In f32, `samples` pictures of val (8) must keep their
     masks: of `data`, else of the data set that the run was trained on, if it is still there.
     Either runs on made-up pictures of several sizes first. `weights` are `last` or `best`;
     `output_stride` other than 0 gives them another. `track` wraps pictures and layers, to show
@@ -76,46 +78,68 @@ def export(
     Raises:
         RunError, WeightsError: no usable weights; `out` cannot be written; or the file does not
             answer as the run, and is not written.
-        RecipeError: a package is missing, or the network does what has no operator in ONNX.
+        RecipeError: an option is impossible, a package is missing, or the network does what has no
+            operator in ONNX.
         DataError: the data set cannot be read, or has another label space.
 
     Example:
         atrous.export("runs/street", out="street.onnx").manifest.verified
     """
     run, out = Path(run), Path(out)
-    _check(out)
+    _check(out, int8=int8, data=data, samples=samples)
     from atrous.export.facts import manifest_of, source_of
     from atrous.export.gate import passed
     from atrous.export.graph import graph_of
 
-    source = source_of(run, weights=weights, output_stride=output_stride)
-    tell(f"Making the graph of {run}.")
-    graph, manifest = graph_of(source.segmenter), manifest_of(source)
-    if int8 is not None:
-        graph, quantised = _in_whole_numbers(graph, source, Path(int8), track, tell)
-        manifest = replace(manifest, precision="int8", quantised=quantised)
-    known = int8 if int8 is not None else data
-    limit = None if int8 is not None else samples
-    tell("Comparing the file with the run.")
+    known, limit = (data, samples or COMPARED_ON) if int8 is None else (int8, None)
     with _beside(out) as trial:
-        write_exported(trial, graph, manifest)
+        source = source_of(run, weights=weights, output_stride=output_stride)
+        tell(f"Making the graph of {run}.")
+        graph, manifest = graph_of(source.segmenter), manifest_of(source)
+        if int8 is not None:
+            graph, quantised = _in_whole_numbers(graph, source, Path(int8), track, tell)
+            manifest = replace(manifest, precision="int8", quantised=quantised)
+        tell("Comparing the file with the run.")
+        with _written(out):
+            write_exported(trial, graph, manifest)
         verification, notes = passed(trial, manifest, run, data=known, limit=limit, track=track)
         manifest = replace(manifest, verified=_record(verification))
-        digest = write_exported(out, graph, manifest)
+        with _written(out):
+            digest = write_exported(out, graph, manifest)
     verification = replace(verification, model=str(out))
     return Export(out, manifest, digest, out.stat().st_size, verification, notes)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _beside(out: Path) -> Iterator[Path]:
     """A file of the same name in a hidden folder, where `out` will be; gone afterwards.
 
+    What goes wrong takes the folders along that were made for `out`.
+
     Raises:
-        RunError: the disk does not take it, or `out`.
+        RunError: it may not be written there.
     """
+    new = [folder for folder in out.parents if not folder.exists()]
     try:
-        with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=out.parent) as folder:
-            yield Path(folder) / out.name
+        make_folder(out.parent)
+        with _written(out):
+            place = tempfile.mkdtemp(prefix=TEMPORARY, dir=out.parent)
+        try:
+            yield Path(place) / out.name
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+    except BaseException:
+        with contextlib.suppress(OSError):  # another has put something there
+            for folder in new:
+                folder.rmdir()
+        raise
+
+
+@contextlib.contextmanager
+def _written(out: Path) -> Iterator[None]:
+    """While this lasts, a disk that refuses is told as an error that names `out`."""
+    try:
+        yield
     except OSError as error:
         raise RunError(
             out,
@@ -125,22 +149,42 @@ def _beside(out: Path) -> Iterator[Path]:
         ) from None
 
 
-def _check(out: Path) -> None:
-    if not is_exported(out) or out.is_dir():
-        raise RecipeError(
+def _check(
+    out: Path, *, int8: str | Path | None, data: str | Path | None, samples: int | None
+) -> None:
+    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    for where, wrong, found, allowed, fix in (
+        (
             "--out",
-            found=f"is {out}" + " (a folder)" * out.is_dir(),
-            allowed=f"the file is known by its ending, {SUFFIX}",
-            fix=f"Give for example --out {out.with_suffix(SUFFIX).name}.",
-        )
-    if missing := [name for name in PACKAGES if importlib.util.find_spec(name) is None]:
-        raise RecipeError(
+            not is_exported(out),
+            f"is {out}" + " (a folder)" * out.is_dir(),
+            f"the file is known by its ending, {SUFFIX}",
+            f"Give for example --out model{SUFFIX}.",
+        ),
+        (
+            "samples",
+            samples is not None and samples < 1,
+            f"is {samples}",
+            "it is 1 or more",
+            f"Leave it out for {COMPARED_ON}.",
+        ),
+        (
+            "data, samples",
+            int8 is not None and (data is not None or samples is not None),
+            "are given with int8",
+            "whole numbers are compared on all of val of the data set that int8 names",
+            "Leave them out.",
+        ),
+        (
             "export",
-            found=f"lacks {', '.join(missing)}",
-            allowed="a graph is made by torch's exporter",
-            fix="pip install 'atrous[train]'.",
-        )
-    make_folder(out.parent)
+            missing,
+            f"lacks {', '.join(missing)}",
+            "a graph is made by torch's exporter",
+            "pip install 'atrous[train]'.",
+        ),
+    ):
+        if wrong:
+            raise RecipeError(where, found=found, allowed=allowed, fix=fix)
 
 
 def _in_whole_numbers(

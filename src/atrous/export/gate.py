@@ -31,27 +31,29 @@ def passed(
 
     Made-up pictures of several sizes come first, where logits may not differ grossly. Then
     `limit` pictures of val, by the rules of `verify`: of `data`, else of what the run was trained
-    on, if it is still there. Each in the file's own precision, in all engines found here.
+    on; if it is no longer there, these rules hold for the made-up ones. Each in the file's own
+    precision, in all engines found here.
 
     Raises:
         WeightsError: it does not answer as the run.
         DataError: `data` cannot be read, or has another label space.
     """
     own, known = manifest.precision, _data_of(run) if data is None else Path(data)
-    result = verify(file, run, made_up(manifest), precision=own)
+    result, notes = verify(file, run, made_up(manifest), precision=own), ()
     if reasons := [*result.mismatches, *_gross(result)]:
         _refuse(file, run, reasons, own)
-    if known is None:
-        return result, ("Compared on made-up pictures alone: its data set is not here.",)
     try:
-        result = verify(file, run, known, limit=limit, precision=own, track=track)
+        if known is None:
+            notes = ("Compared on made-up pictures alone: its data set is not here.",)
+        else:
+            result = verify(file, run, known, limit=limit, precision=own, track=track)
     except DataError as error:
         if data is not None:
             raise
-        return result, (f"Compared on made-up pictures alone: {error}",)
+        notes = (f"Compared on made-up pictures alone: {error}",)
     if not result.passed:
         _refuse(file, run, result.reasons, own)
-    return result, ()
+    return result, notes
 
 
 def made_up(manifest: Manifest) -> list[Image]:

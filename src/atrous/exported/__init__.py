@@ -44,8 +44,8 @@ class Exported(NamedTuple):
 
 
 def is_exported(path: Path) -> bool:
-    """Whether a path names an exported file, by its ending."""
-    return path.suffix.lower() == SUFFIX
+    """Whether a path names an exported file, by its ending; a folder of such a name is none."""
+    return path.suffix.lower() == SUFFIX and not path.is_dir()
 
 
 def with_manifest(graph: bytes, manifest: Manifest) -> tuple[bytes, str]:
@@ -105,13 +105,9 @@ def read_exported(path: Path, manifest_file: Path | None = None) -> Exported:
     return Exported(content, manifest, _digest(_body(content, manifest)))
 
 
-def facts(path: Path, manifest_file: Path | None = None) -> dict[str, Any]:
-    """What is to be known of an exported file: its manifest, digest and size in bytes.
-
-    Raises:
-        WeightsError, RecipeError: as `read_exported`.
-    """
-    content, manifest, digest = read_exported(path, manifest_file)
+def facts(exported: Exported) -> dict[str, Any]:
+    """What is to be known of an exported file: its manifest, digest and size in bytes."""
+    content, manifest, digest = exported
     return {"kind": "exported", "digest": digest, "bytes": len(content), **manifest.to_dict()}
 
 
@@ -122,6 +118,7 @@ def _checked(path: Path, content: bytes, start: int, text: str) -> Exported:
         digest = said.pop("digest")
         whole = canonical(said | {"digest": digest}) == text and _digest(said) == digest
         table, sha256 = said["manifest"], said["sha256"]
+        whole &= isinstance(table, dict)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         whole, table, sha256, digest = False, {}, "", ""
     if not whole:

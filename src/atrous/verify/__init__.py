@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from atrous.callable_module import make_callable
-from atrous.errors import RecipeError
+from atrous.errors import RecipeError, WeightsError
 from atrous.types import Sample, Track
 from atrous.verify.comparison import DEFINITIONS as DEFINITIONS
 from atrous.verify.comparison import (
@@ -18,6 +18,8 @@ from atrous.verify.comparison import (
     Runtime,
     allowed_fall,
     runtime_of,
+    unopened,
+    version_of,
 )
 from atrous.verify.comparison import compared as compared
 from atrous.verify.comparison import without_truth as without_truth
@@ -79,6 +81,7 @@ class Verification:
             "rows": rows,
             "tie": TIE,
             "definitions": DEFINITIONS,
+            "notes": list(self.notes),
         }
 
 
@@ -102,14 +105,14 @@ def verify(
 
     `data` is a data set, or a sequence of pictures (paths or arrays) without truth. `budget` is
     the largest fall of mIoU allowed: 0.001 in f32, 0.005 in bf16 and int8 unless it is given.
-    In f32 at most 1e-4 of the pixels may differ that are no ties. `limit` pictures are taken
-    evenly from the split. `engine` and `precision` narrow the runtimes; `weights` are those of
-    the run, by themselves the ones that the file was made from. `track` wraps the pictures, to
-    show progress.
+    In f32 at most 1e-4 of the pixels may differ that are no ties; without truth the others have
+    nothing to be judged by, and do not pass. `limit` pictures are taken evenly from the split.
+    `engine` and `precision` narrow the runtimes; `weights` are those of the run, by themselves
+    the ones that the file was made from. `track` wraps the pictures, to show progress.
 
     Raises:
         DataError: the data set cannot be read, or has another label space.
-        RecipeError: `budget`, `limit` or a runtime is not possible.
+        RecipeError: `budget`, `limit` or a runtime is not possible, or there are no pictures.
         RunError, WeightsError: the file or the run cannot be used.
 
     Example:
@@ -138,25 +141,25 @@ def verify(
     )
     if lines:
         return result
-    others = _opened(model, told, engine, precision, threads=threads, manifest=manifest)
+    opened = _opened(model, told, engine, precision, threads=threads, manifest=manifest)
     samples, notes = _samples(data, reference, split, limit, track)
-    return replace(result, rows=compared(reference, others, samples), notes=notes)
+    rows = compared(reference, opened.predictors, samples) if opened.predictors else ()
+    return replace(result, rows=(*rows, *opened.failures), notes=(*opened.notes, *notes))
 
 
 def record(rows: Sequence[Comparison]) -> dict[str, Any]:
     """What the manifest of an exported file keeps of its comparison with its run.
 
-    Times are left out: they are those of one machine.
+    Left out are times, which are those of one machine, classes, and what all rows have alike.
     """
-    first = rows[0]
-    times = ("ms", "reference_ms", "classes", "failure", "pictures", "pixels", "reference_mIoU")
+    first, alike = rows[0].to_dict(), ("pictures", "pixels", "reference_mIoU")
+    left_out = (*alike, "ms", "reference_ms", "classes", "failure")
     return {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "pictures": first.pictures,
-        "pixels": first.pixels,
-        "mIoU": first.to_dict()["reference_mIoU"],
+        **{key: first[key] for key in alike},
         "runtimes": [
-            {key: value for key, value in row.to_dict().items() if key not in times} for row in rows
+            {key: value for key, value in row.to_dict().items() if key not in left_out}
+            for row in rows
         ],
     }
 
@@ -172,6 +175,14 @@ def _check(budget: float | None, limit: int | None) -> None:
             )
 
 
+class _Opened(NamedTuple):
+    predictors: list["Predictor"]
+    failures: tuple[Comparison, ...]
+    """Of runtimes that do not take the file."""
+    notes: tuple[str, ...]
+    """On those that this machine lacks."""
+
+
 def _opened(
     model: Path,
     told: "Manifest",
@@ -180,7 +191,7 @@ def _opened(
     *,
     threads: int,
     manifest: str | Path | None,
-) -> list["Predictor"]:
+) -> _Opened:
     """A predictor for each runtime that this machine has for the file.
 
     Raises:
@@ -189,25 +200,41 @@ def _opened(
     from atrous.predict.engines.choices import choices
     from atrous.predict.predictor import load
 
-    predictors, refusals = [], []
+    predictors, failures, refusals = [], [], {}
     for choice in choices(told, engine=engine, precision=precision):
         try:
             predictors.append(load(model, **choice._asdict(), threads=threads, manifest=manifest))
+        except WeightsError as error:
+            runtime = Runtime(*choice, version_of(choice.engine))
+            failures.append(unopened(runtime, error.found, told.classes))
         except RecipeError as error:  # not installed, or not on this CPU
-            refusals.append(error)
-    if not predictors:
-        raise refusals[0]
-    return predictors
+            refusals[choice] = error
+    if not predictors and not failures:
+        raise next(iter(refusals.values()))
+    notes = (f"{choice} is not tried: {error.allowed}." for choice, error in refusals.items())
+    return _Opened(predictors, tuple(failures), tuple(notes))
 
 
 def _samples(
     data: Pictures, reference: "Predictor", split: str, limit: int | None, track: Track
 ) -> tuple[Iterator[Sample], tuple[str, ...]]:
-    """The pictures, one at a time, with their truth if it is known; and notes on them."""
+    """The pictures, one at a time, with their truth if it is known; and notes on them.
+
+    Raises:
+        DataError: the data set cannot be read, or has another label space or no such split.
+        RecipeError: there are none.
+    """
     from atrous.data.dataset import open_dataset
 
     if not isinstance(data, str | Path):
         chosen = _evenly(data, limit)
+        if not len(chosen):
+            raise RecipeError(
+                "pictures",
+                found="are none",
+                allowed="a file is judged by what it makes of pictures",
+                fix="Give some, or a data set.",
+            )
         return without_truth(_images(track(chosen), reference), reference.classes), ()
     dataset = open_dataset(Path(data), classes=reference.classes, only=split)
     pairs = _evenly(dataset.split(split), limit)

@@ -5,11 +5,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from math import isnan, nan
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from atrous.kernels.resize import taps
+from atrous.kernels.patches import LARGEST
+from atrous.kernels.resize import taps, without_infinite
 from atrous.metrics.scores import Scores, no_counts, plain, scored, scores_from
 from atrous.types import GridLogits, Image, Mask, Placement, Sample, Task
 
@@ -25,9 +27,11 @@ DEFINITIONS = {
     "differing": "pixels whose mask differs from the reference's",
     "flipped": "those of them that are no ties",
     "tie": f"the reference's two largest logits there (of binary and multilabel: the logit and 0) "
-    f"differ by less than {TIE:g} of the largest logit of the picture",
-    "largest_logit_difference": "over all cells of the grid, before any resizing",
-    "ms": "median time of a picture, from decoded pixels to mask, in turn with the reference",
+    f"differ by less than {TIE:g} of the largest finite logit of the picture",
+    "largest_logit_difference": "over all cells of the grid, before any resizing; infinite logits "
+    "count as 2**126",
+    "ms": "median time of a picture, from decoded pixels to mask, in turn with the reference; "
+    "rough, for threads of whoever answered before may still spin (`bench` waits for them)",
 }
 
 
@@ -44,7 +48,10 @@ class Runtime(NamedTuple):
 
 @dataclass(frozen=True)
 class Comparison:
-    """How a runtime answered beside the reference; `failure` says what stopped it, if anything."""
+    """How a runtime answered beside the reference; `failure` says what stopped it, if anything.
+
+    It then has no scores: those of a part of the pictures say nothing beside those of all.
+    """
 
     runtime: Runtime
     pictures: int
@@ -62,7 +69,7 @@ class Comparison:
     @property
     def change(self) -> float:
         """Of mIoU, from the reference's; NaN without truth, or where it failed."""
-        return float("nan") if self.failure else self.scores.miou - self.reference.miou
+        return self.scores.miou - self.reference.miou
 
     def reasons(self, budget: float | None = None) -> list[str]:
         """Why this is no faithful answer, a line each; none where it is within its budget.
@@ -74,11 +81,20 @@ class Comparison:
         if -self.change > allowed:
             fall = f"{-self.change:.4f} ({self.reference.miou:.4f} -> {self.scores.miou:.4f})"
             lines.append(f"{name}: mIoU falls by {fall}; {allowed:g} allowed")
-        share = FLIPPED.get(self.runtime.precision, 1.0)
+        judged = self.pixels and (name.precision in FLIPPED or not isnan(self.change))
+        if not judged and not self.failure:
+            lines.append(f"{name}: nothing to judge by: {self._lacks}")
+        share = FLIPPED.get(name.precision, 1.0)
         if self.flipped > share * self.pixels:
             part = f"{self.flipped} of {self.pixels} pixels ({self.flipped / self.pixels:.2e})"
             lines.append(f"{name}: {part} differ and are no ties; {share:g} allowed")
         return lines
+
+    @property
+    def _lacks(self) -> str:
+        if not self.pixels:
+            return "no picture was shown"
+        return f"no pixel has truth, and masks alone are judged in {' and '.join(FLIPPED)} only"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; None where a number is not defined."""
@@ -130,6 +146,12 @@ def compared(
     return tuple(tally.comparison(whole, times.median) for tally in tallies)
 
 
+def unopened(runtime: Runtime, failure: str, classes: "Classes") -> Comparison:
+    """That of a runtime which does not take the file, and so was shown nothing."""
+    none = scores_from(classes, no_counts(classes))
+    return Comparison(runtime, 0, 0, 0, 0, 0.0, 0.0, none, none, nan, nan, failure)
+
+
 def without_truth(images: Iterable[Image], classes: "Classes") -> Iterator[Sample]:
     """Samples of pictures whose masks nobody knows: all of it is ignored in scores."""
     for number, image in enumerate(images):
@@ -168,7 +190,7 @@ class _Times:
     @property
     def median(self) -> float:
         """In milliseconds; NaN without any."""
-        return 1000 * float(np.median(self.seconds)) if self.seconds else float("nan")
+        return 1000 * float(np.median(self.seconds)) if self.seconds else nan
 
 
 class _Tally:
@@ -194,12 +216,13 @@ class _Tally:
             shapes = [" x ".join(map(str, a.logits.shape)) for a in (answer, reference)]
             self.failure = f"{sample.name}: gives logits {shapes[0]}, the reference {shapes[1]}"
             return
-        scale = float(np.abs(reference.logits).max())
+        theirs, ours = (without_infinite(a.logits) for a in (answer, reference))
+        scale = largest_finite(ours)
         self.pictures += 1
         self.pixels += reference.mask.size
         self.differing += int(np.count_nonzero(answer.mask != reference.mask))
         self.flipped += flipped(reference, answer.mask, least=TIE * scale)
-        self.largest = max(self.largest, float(np.abs(answer.logits - reference.logits).max()))
+        self.largest = max(self.largest, float(np.abs(theirs - ours).max()))
         self.scale = max(self.scale, scale)
         self.counts += scored(answer.mask, sample.mask, self.classes).confusion
 
@@ -213,12 +236,25 @@ class _Tally:
             flipped=self.flipped,
             largest=self.largest,
             scale=self.scale,
-            scores=scores_from(self.classes, self.counts),
+            scores=scores_from(
+                self.classes, no_counts(self.classes) if self.failure else self.counts
+            ),
             reference=reference,
             ms=self.times.median,
             reference_ms=reference_ms,
             failure=self.failure,
         )
+
+
+def largest_finite(logits: GridLogits) -> float:
+    """The largest finite logit but for its sign, of logits without infinite ones; 0 without any.
+
+    Example:
+        >>> largest_finite(without_infinite(np.float32([[[3, -4, -np.inf]]])))
+        4.0
+    """
+    sizes = np.abs(logits)
+    return float(sizes.max(where=sizes < LARGEST, initial=0))
 
 
 def flipped(reference: "Prediction", mask: Mask, *, least: float) -> int:
@@ -227,10 +263,10 @@ def flipped(reference: "Prediction", mask: Mask, *, least: float) -> int:
     Its logits are interpolated at these pixels alone.
     """
     rows, columns = np.nonzero(mask != reference.mask)
-    count = 0
+    known, count = without_infinite(reference.logits), 0
     for first in range(0, len(rows), PIXELS):
         place = rows[first : first + PIXELS], columns[first : first + PIXELS]
-        logits = logits_at(reference.logits, reference.grid, mask.shape, place)
+        logits = logits_at(known, reference.grid, mask.shape, place)
         changed = mask[place] ^ reference.mask[place]
         count += int(np.count_nonzero(margins(logits, changed, reference.classes.task) >= least))
     return count
