@@ -4,21 +4,16 @@ Soft-max of the resized logits for multiclass; for binary and multilabel a sigmo
 class a decision of its own. Infinite logits and NaN are as in `resize`.
 """
 
-from math import factorial, log
-
 import numpy as np
 from jaxtyping import Float32
 
 from atrous.kernels.compiled import compiled, in_strips
+from atrous.kernels.exponentials import LEAST, exp
 from atrous.kernels.resize import logits_at_pixels, taps, without_infinite
 from atrous.types import GridLogits, Placement, Size, Task
 
 _PIXELS = 512  # side by side: all their logits stay in the cache
-_LEAST = np.float32(-87)  # e ** -87 is about the smallest normal float32: nothing beside 1
 _ZERO, _ONE, _LOWEST = np.float32(0), np.float32(1), np.float32(-np.inf)
-_HALF, _C3, _C4, _C5, _C6, _C7 = (np.float32(1 / factorial(n)) for n in (2, 3, 4, 5, 6, 7))
-_LOG2_E, _LN2_HIGH = np.float32(1 / log(2)), np.float32(177 / 256)  # 8 bits: exact products
-_LN2_LOW = np.float32(log(2) - 177 / 256)
 
 
 def probabilities_at_pixels(
@@ -162,22 +157,6 @@ def _measured(
     return made
 
 
-def _power(x):
-    """The exponential of x, LEAST to 0, within 2e-7 of it: a polynomial becomes vector code."""
-    whole = np.floor(x * _LOG2_E + _HALF)
-    rest = x - whole * _LN2_HIGH - whole * _LN2_LOW
-    value = _C7
-    value = value * rest + _C6
-    value = value * rest + _C5
-    value = value * rest + _C4
-    value = value * rest + _C3
-    value = value * rest + _HALF
-    value = value * rest + _ONE
-    value = value * rest + _ONE
-    bits = np.int32(whole) + np.int32(127) << np.int32(23)  # 2 ** whole, as float32 holds it
-    return value * np.int32(bits).view(np.float32)
-
-
 def _row_of_cells(logits, top, bottom, down, tall):
     """All classes at a row of pixels, still by columns of cells."""
     for k in range(tall.shape[0]):
@@ -204,8 +183,8 @@ def _soft_max(values, peak, count, share, entropy):
         share[i], entropy[i] = _ZERO, _ZERO
     for k in range(values.shape[0]):
         for i in range(count):
-            below = max(values[k, i] - peak[i], _LEAST)
-            weight = _exp(below)
+            below = max(values[k, i] - peak[i], LEAST)
+            weight = exp(below)
             values[k, i] = weight
             share[i] += weight
             entropy[i] -= weight * below
@@ -226,8 +205,8 @@ def _sigmoids(values, count, surest, spread, doubt):
     for k in range(values.shape[0]):
         for i in range(count):
             logit = values[k, i]
-            distance = min(abs(logit), -_LEAST)
-            other = _exp(-distance)
+            distance = min(abs(logit), -LEAST)
+            other = exp(-distance)
             sure = np.divide(_ONE, _ONE + other)  # unlike `/`, no branch for 0
             old = surest[i] + _ZERO
             values[k, i] = sure if logit > _ZERO else other * sure
@@ -263,7 +242,6 @@ def _measure_rows(logits, top, bottom, down, left, right, across, soft, probs, s
                 doubt[0, y, first + i] = max(entropy[i], _ZERO)
 
 
-_exp = compiled(_power)
 _blend = compiled(_row_of_cells)
 _spread = compiled(_resize)
 _weigh = compiled(_soft_max)

@@ -17,17 +17,26 @@ import numba
 from atrous.machine import cores
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` compiled on its first call; the machine code is kept on disk if possible."""
+def compiled(function: Callable[..., Any], *, reorder: bool = False) -> Callable[..., Any]:
+    """`function` compiled on its first call; the machine code is kept on disk if possible.
+
+    `reorder`: a sum may be made in another order, the same in every run: as vector code. There
+    must be no NaN.
+    """
+    loose = {"reassoc", "nsz", "nnan"} if reorder else False
     try:
-        return numba.njit(function, cache=True, nogil=True)
+        return numba.njit(function, cache=True, nogil=True, fastmath=loose)
     except RuntimeError:  # neither the package nor the home folder can be written
-        return numba.njit(function, nogil=True)
+        return numba.njit(function, nogil=True, fastmath=loose)
 
 
-def in_strips(work: Callable[[int, int], None], rows: int, *, parallel: bool) -> None:
-    """Call `work(first, end)` on strips that make up `rows`, at once if `parallel`."""
-    strips = min(cores(), rows) if parallel else 1
+def in_strips(work: Callable[[int, int], None], rows: int, *, threads: int) -> None:
+    """Call `work(first, end)` on strips that make up `rows`, one for each of the `threads`.
+
+    0 is a thread for each core, and there are never more of them: the pool has no others.
+    """
+    most = cores()
+    strips = min(threads or most, most, rows)
     if strips <= 1:
         work(0, rows)
         return
