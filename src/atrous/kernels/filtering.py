@@ -57,9 +57,12 @@ def _splat_lanes(starts, pixels, shares, rows, first, end, values):
     """The sum of the pixels that lie on each point from `first` to `end`."""
     lanes = values.shape[1]
     for point in range(first, end):
+        e = starts[point]
+        a, b, c = pixels[e], pixels[e + 1], pixels[e + 2]
+        on_a, on_b, on_c = shares[e], shares[e + 1], shares[e + 2]
         for k in range(lanes):
-            values[point, k] = _ZERO
-        for e in range(starts[point], starts[point + 1], GROUP):
+            values[point, k] = on_a * rows[a, k] + on_b * rows[b, k] + on_c * rows[c, k]
+        for e in range(starts[point] + GROUP, starts[point + 1], GROUP):
             a, b, c = pixels[e], pixels[e + 1], pixels[e + 2]
             on_a, on_b, on_c = shares[e], shares[e + 1], shares[e + 2]
             for k in range(lanes):

@@ -1,6 +1,7 @@
 """The permutohedral lattice of a picture: its points, what lies on them, and their neighbours."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Int32, Int64
@@ -8,7 +9,8 @@ from jaxtyping import Float32, Int32, Int64
 from atrous.kernels.compiled import compiled, in_strips
 from atrous.kernels.simplices import Digits, digits, elevation, find_corners
 
-GROUP = 3  # rows that are added at once: corners and entries come in multiples of it
+GROUP = 3  # entries of a point come in multiples of it: so many rows are added at once
+READS = 9  # and those of a pixel: the points of both kernels of a colour picture
 _STRIPS = 8  # not one for each thread: the order of the points, and so of sums, is always the same
 _BITS = 11  # of a digit in the sort
 _NONE = np.int32(-1)
@@ -20,51 +22,88 @@ class Chains(NamedTuple):
     points: Int32[np.ndarray, " P"]
     starts: Int32[np.ndarray, " C+1"]
 
+    def followed(self, other: "Chains") -> "Chains":
+        """These chains, and then others."""
+        starts = np.concatenate([self.starts, other.starts[1:] + self.starts[-1]])
+        return Chains(np.concatenate([self.points, other.points]), starts)
+
 
 class Lattice(NamedTuple):
     """M points, numbered as the pixels meet them.
 
     A pixel reads the points `corners` with their `weights`. The other way round, pixel
     `pixels[e]` lies on point p with `shares[e]` for e in `starts[p]` to `starts[p + 1]`. What
-    fills up a `GROUP` has weight or share 0.
+    fills up a group has weight or share 0.
     """
 
-    corners: Int32[np.ndarray, "N D+1"]
-    weights: Float32[np.ndarray, "N D+1"]
+    corners: Int32[np.ndarray, "N R"]
+    weights: Float32[np.ndarray, "N R"]
     starts: Int32[np.ndarray, " M+1"]
     pixels: Int32[np.ndarray, " E"]
     shares: Float32[np.ndarray, " E"]
-    chains: tuple[Chains, ...]  # of each axis
+    chains: tuple[Chains, ...]  # along each axis, in the order of the blur
 
     @property
     def size(self) -> int:
         """M, the number of points."""
         return len(self.starts) - 1
 
-    def scaled(
-        self, before: Float32[np.ndarray, " N"], after: Float32[np.ndarray, " N"], *, threads: int = 0
-    ) -> "Lattice":
-        """This lattice for values that are multiplied `before` the filter and `after` it."""
-        shares, weights = np.empty_like(self.shares), np.empty_like(self.weights)
 
-        def scale(first: int, end: int) -> None:
-            np.multiply(self.weights[first:end], after[first:end, None], out=weights[first:end])
+class Scaled(NamedTuple):
+    """A lattice, and what a pixel's value is multiplied by before the filter and after it."""
 
-        def share(first: int, end: int) -> None:
-            own = slice(first, end)
-            np.multiply(self.shares[own], before[self.pixels[own]], out=shares[own])
+    lattice: Lattice
+    before: Float32[np.ndarray, " N"]
+    after: Float32[np.ndarray, " N"]
 
-        in_strips(scale, len(weights), threads=threads)
-        in_strips(share, len(shares), threads=threads)
-        return self._replace(shares=shares, weights=weights)
+
+def joined(parts: Sequence[Scaled], *, threads: int = 0) -> Lattice:
+    """Lattices side by side: one filter of all, whose answers are added up."""
+    reads = sum(part.lattice.corners.shape[1] for part in parts)
+    shape = len(parts[0].before), -(-reads // READS) * READS
+    corners, weights = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
+    entries = np.cumsum([0, *(len(part.lattice.pixels) for part in parts)])
+    shares = np.empty(entries[-1], np.float32)
+    points, column = 0, 0
+    for part, entry in zip(parts, entries, strict=False):
+        own = part.lattice
+        columns = slice(column, column + own.corners.shape[1])
+
+        def read(first: int, end: int, part=part, columns=columns, points=points) -> None:
+            rows = slice(first, end)
+            np.add(part.lattice.corners[rows], np.int32(points), out=corners[rows, columns])
+            after = part.after[rows, None]
+            np.multiply(part.lattice.weights[rows], after, out=weights[rows, columns])
+
+        def lie(first: int, end: int, part=part, entry=entry) -> None:
+            before = part.before[part.lattice.pixels[first:end]]
+            out = shares[entry + first : entry + end]
+            np.multiply(part.lattice.shares[first:end], before, out=out)
+
+        in_strips(read, len(corners), threads=threads)
+        in_strips(lie, len(own.pixels), threads=threads)
+        points, column = points + own.size, columns.stop
+    return Lattice(corners, weights, *_side_by_side([part.lattice for part in parts], shares))
+
+
+def _side_by_side(parts: Sequence[Lattice], shares: np.ndarray) -> tuple[Any, ...]:
+    """Starts, pixels, shares and chains of several lattices as of one."""
+    starts, chains, points, entries = [np.zeros(1, np.int32)], [], 0, 0
+    for part in parts:
+        starts.append(part.starts[1:] + np.int32(entries))
+        for axis, own in enumerate(part.chains):
+            moved = Chains(own.points + np.int32(points), own.starts)
+            chains[axis : axis + 1] = [chains[axis].followed(moved) if axis < len(chains) else moved]
+        points, entries = points + part.size, entries + len(part.pixels)
+    pixels = np.concatenate([part.pixels for part in parts])
+    return np.concatenate(starts), pixels, shares, tuple(chains)
 
 
 def lattice(features: Float32[np.ndarray, "D N"], *, threads: int = 0) -> Lattice:
     """The lattice on which pixels of so many features lie; a unit is a standard deviation."""
     d, n = features.shape
     number, scales = digits(features), elevation(d)
-    corners = np.zeros((n, -(-(d + 1) // GROUP) * GROUP), np.int32)
-    weights = np.zeros(corners.shape, np.float32)
+    corners, weights = np.empty((n, d + 1), np.int32), np.empty((n, d + 1), np.float32)
     strips = min(_STRIPS, n)
     bounds = [strip * n // strips for strip in range(strips + 1)]
     found: list = [None] * strips

@@ -2,152 +2,142 @@
 
 Rows are `N L`: the labels of a pixel side by side, filled up to a multiple of `LANES`; the
 logits of what fills up are `NEVER`, its probability is 0. Two labels under a Potts model need
-one number a pixel, the difference of their probabilities: the filter is linear, and adds the
-same to both.
+one number a pixel, the difference of their probabilities: the filter is linear, and what it
+adds to both changes nothing.
 """
 
-from typing import NamedTuple
-
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Float32
 
 from atrous.kernels.compiled import compiled, in_strips
 from atrous.kernels.exponentials import LEAST, exp
-from atrous.kernels.lattice import GROUP
+from atrous.kernels.lattice import READS, Lattice
 
-LANES = 4  # a multiple of the narrowest vector
+LANES = 4  # of the narrowest vector
 NEVER = np.float32(-1e30)
 _FAINT = np.float32(-60)  # e ** -60 counts as 0: products with it may be too small for fast code
-_PIXELS = 256  # side by side
-_TILE = 64  # pixels whose labels are turned from planes into rows while in the nearest cache
+_PIXELS = 64  # at once; their rows stay in the nearest cache
 _ZERO, _ONE = np.float32(0), np.float32(1)
-
-
-class Read(NamedTuple):
-    """What pixels read: points and their weights, of a lattice, and the points' values."""
-
-    corners: Int32[np.ndarray, "N D+1"]
-    weights: Float32[np.ndarray, "N D+1"]
-    values: Float32[np.ndarray, "M *L"]
 
 
 def update(
     logits: Float32[np.ndarray, "N *L"],
-    spatial: Read,
-    bilateral: Read,
+    lattice: Lattice,
+    values: Float32[np.ndarray, "M *L"],
     rows: Float32[np.ndarray, "N *L"],
     *,
     threads: int,
 ) -> None:
-    """Fill `rows` with the probabilities of the logits and of what the pixels read, added up.
+    """Fill `rows` with the probabilities of the logits and of what lies on the lattice, added.
 
     Of a single lane both are a difference, of two logits and of two probabilities.
     """
-    work = _update_rows if rows.ndim == 2 else _update
+    work, flat = _update_rows if rows.ndim == 2 else _update, rows.reshape(-1)
 
     def strip(first: int, end: int) -> None:
-        work(logits, *spatial, *bilateral, first, end, rows)
+        work(logits, lattice.corners, lattice.weights, values, first, end, rows, flat)
 
     in_strips(strip, len(rows), threads=threads)
 
 
-def rows_of(planes: Float32[np.ndarray, "K N"], *, threads: int) -> Float32[np.ndarray, "N L"]:
-    """The labels of each pixel side by side."""
-    labels, pixels = planes.shape
-    rows = np.empty((pixels, -(-labels // LANES) * LANES), np.float32)
-
-    def strip(first: int, end: int) -> None:
-        _turn(planes, first, end, NEVER, rows)
-
-    in_strips(strip, pixels, threads=threads)
-    return rows
+def soft_max(
+    logits: Float32[np.ndarray, "N *L"], rows: Float32[np.ndarray, "N *L"], *, threads: int
+) -> None:
+    """Fill `rows` with the probabilities of the logits alone."""
+    nothing = np.zeros((1, *rows.shape[1:]), np.float32)
+    nowhere = np.empty((len(rows), 0), np.int32), np.empty((len(rows), 0), np.float32)
+    empty = Lattice(*nowhere, np.zeros(1, np.int32), nowhere[0][0], nowhere[1][0], ())
+    update(logits, empty, nothing, rows, threads=threads)
 
 
-def planes_of(rows: Float32[np.ndarray, "N L"], planes: list[Float32[np.ndarray, " N"]], *, threads: int) -> None:
-    """Fill the planes of the labels with the first lanes of each row."""
-    def strip(first: int, end: int) -> None:
-        for begin in range(first, end, _TILE * 16):
-            own = slice(begin, min(begin + _TILE * 16, end))
-            for k, plane in enumerate(planes):
-                plane[own] = rows[own, k]
+def _sum_points(before, corners, weights, values, r, first, end, rows):
+    """What was there before, and what each pixel reads from column r of its corners on.
 
-    in_strips(strip, len(rows), threads=threads)
-
-
-def _turn_planes(planes, first, end, rest, rows):
-    labels, lanes = planes.shape[0], rows.shape[1]
-    for begin in range(first, end, _TILE):
-        stop = min(begin + _TILE, end)
-        for k in range(labels):
-            for i in range(begin, stop):
-                rows[i, k] = planes[k, i]
-        for i in range(begin, stop):
-            for k in range(labels, lanes):
-                rows[i, k] = rest
-
-
-def _add(corners, weights, values, pixel, row):
-    """Add what the pixel reads."""
-    for r in range(0, corners.shape[1], GROUP):
+    All in one loop over the labels: LLVM tests once that no row of nine overlaps `rows`.
+    """
+    for pixel in range(first, end):
         a, b, c = corners[pixel, r], corners[pixel, r + 1], corners[pixel, r + 2]
+        d, e, f = corners[pixel, r + 3], corners[pixel, r + 4], corners[pixel, r + 5]
+        g, h, i = corners[pixel, r + 6], corners[pixel, r + 7], corners[pixel, r + 8]
         of_a, of_b, of_c = weights[pixel, r], weights[pixel, r + 1], weights[pixel, r + 2]
-        for k in range(row.size):
-            row[k] += of_a * values[a, k] + of_b * values[b, k] + of_c * values[c, k]
+        of_d, of_e, of_f = weights[pixel, r + 3], weights[pixel, r + 4], weights[pixel, r + 5]
+        of_g, of_h, of_i = weights[pixel, r + 6], weights[pixel, r + 7], weights[pixel, r + 8]
+        for k in range(rows.shape[1]):
+            abc = of_a * values[a, k] + of_b * values[b, k] + of_c * values[c, k]
+            def_ = of_d * values[d, k] + of_e * values[e, k] + of_f * values[f, k]
+            ghi = of_g * values[g, k] + of_h * values[h, k] + of_i * values[i, k]
+            rows[pixel, k] = before[pixel, k] + (abc + def_ + ghi)
 
 
-def _highest(row):
-    peak = row[0]
-    for k in range(row.size):
-        peak = max(peak, row[k])
+def _highest(rows, pixel):
+    """The largest of a row."""
+    peak = rows[pixel, 0]
+    for k in range(rows.shape[1]):
+        peak = max(peak, rows[pixel, k])
     return peak
 
 
-def _weigh(row, peak, out):
-    """exp(logit - peak), and their sum."""
+def _total(rows, pixel):
+    """The sum of a row."""
     total = _ZERO
-    for k in range(row.size):
-        below = row[k] - peak
-        weight = exp(max(below, LEAST)) if below > _FAINT else _ZERO
-        out[k] = weight
-        total += weight
+    for k in range(rows.shape[1]):
+        total += rows[pixel, k]
     return total
 
 
-def _update_lanes(logits, a_corners, a_weights, a_values, b_corners, b_weights, b_values, first, end, rows):
+def _raise_all(logits):
+    """Logits, 0 or below, become their exponentials."""
+    for i in range(logits.size):
+        logit = logits[i]
+        power = exp(logit if logit > LEAST else LEAST)
+        logits[i] = power if logit > _FAINT else _ZERO
+
+
+def _differences(logits):
+    """Differences of logits become those of probabilities: the hyperbolic tangent of half."""
+    for i in range(logits.size):
+        logit = logits[i]
+        other = exp(max(-abs(logit), LEAST))
+        sure = np.divide(_ONE - other, _ONE + other)  # unlike `/`, no branch for 0
+        logits[i] = sure if logit > _ZERO else -sure
+
+
+def _update_lanes(logits, corners, weights, values, first, end, rows, flat):
     lanes = rows.shape[1]
-    row = np.empty(lanes, np.float32)
-    for pixel in range(first, end):
-        for k in range(lanes):
-            row[k] = logits[pixel, k]
-        _read(a_corners, a_weights, a_values, pixel, row)
-        _read(b_corners, b_weights, b_values, pixel, row)
-        part = _ONE / _soft(row, _peak(row), rows[pixel])
-        for k in range(lanes):
-            rows[pixel, k] *= part
-
-
-def _update_one(logits, a_corners, a_weights, a_values, b_corners, b_weights, b_values, first, end, rows):
-    """`_update_lanes` of a difference."""
-    room = np.empty(_PIXELS, np.float32)
     for begin in range(first, end, _PIXELS):
-        count = min(_PIXELS, end - begin)
-        for i in range(count):
-            pixel = begin + i
+        stop = min(begin + _PIXELS, end)
+        if corners.shape[1] == 0:
+            rows[begin:stop] = logits[begin:stop]
+        for r in range(0, corners.shape[1], READS):
+            before = rows if r else logits
+            _gather(before, corners, weights, values, r, begin, stop, rows)
+        for pixel in range(begin, stop):
+            peak = _peak(rows, pixel)
+            for k in range(lanes):
+                rows[pixel, k] -= peak
+        _powers(flat[begin * lanes : stop * lanes])
+        for pixel in range(begin, stop):
+            part = _ONE / _sum(rows, pixel)
+            for k in range(lanes):
+                rows[pixel, k] *= part
+
+
+def _update_one(logits, corners, weights, values, first, end, rows, flat):
+    """`_update_lanes` of a difference."""
+    for begin in range(first, end, _PIXELS):
+        stop = min(begin + _PIXELS, end)
+        for pixel in range(begin, stop):
             total = logits[pixel]
-            for r in range(a_corners.shape[1]):
-                total += a_weights[pixel, r] * a_values[a_corners[pixel, r]]
-            for r in range(b_corners.shape[1]):
-                total += b_weights[pixel, r] * b_values[b_corners[pixel, r]]
-            room[i] = total
-        for i in range(count):
-            other = exp(max(-abs(room[i]), LEAST))
-            sure = np.divide(_ONE - other, _ONE + other)
-            rows[begin + i] = sure if room[i] > _ZERO else -sure
+            for r in range(corners.shape[1]):
+                total += weights[pixel, r] * values[corners[pixel, r]]
+            rows[pixel] = total
+        _tangents(flat[begin:stop])
 
 
-_turn = compiled(_turn_planes)
-_read = compiled(_add)
+_gather = compiled(_sum_points)
+_tangents = compiled(_differences)
 _peak = compiled(_highest, reorder=True)
-_soft = compiled(_weigh, reorder=True)
+_sum = compiled(_total, reorder=True)
+_powers = compiled(_raise_all)
 _update_rows = compiled(_update_lanes)
 _update = compiled(_update_one)
