@@ -13,44 +13,72 @@ import numpy as np
 from jaxtyping import Float32
 
 from atrous.kernels.compiled import compiled, in_strips
-from atrous.kernels.lattice import GROUP, Chains, Lattice
+from atrous.kernels.lattice import GROUP, Chains, Kernel, Lattice
 
 _ALONE = 1 << 16  # numbers; fewer take less time than a second thread costs
 _HALF, _ZERO = np.float32(0.5), np.float32(0)
 
 
 def spread(
-    lattice: Lattice, rows: Float32[np.ndarray, "N *L"], values: Float32[np.ndarray, "M *L"], *, threads: int
+    kernel: Kernel,
+    rows: Float32[np.ndarray, "N *L"],
+    values: Float32[np.ndarray, "M *L"],
+    *,
+    threads: int,
 ) -> None:
-    """Fill the points' `values` with those of the pixels, blurred along all axes in turn."""
+    """Fill the `values` of a kernel's points with those of the pixels, blurred along each axis."""
     splat, blur = (_splat_rows, _blur_rows) if rows.ndim == 2 else (_splat, _blur)
-    lanes = values.size // max(len(values), 1)
 
     def lay(first: int, end: int) -> None:
-        splat(lattice.starts, lattice.pixels, lattice.shares, rows, first, end, values)
+        splat(kernel.starts, kernel.pixels, kernel.shares, rows, first, end, values)
 
     in_strips(lay, len(values), threads=threads)
-    for chains in lattice.chains:
+    alone = values.size < _ALONE
+    for chains in kernel.chains:
 
         def mix(first: int, end: int, chains: Chains = chains) -> None:
             blur(chains.points, chains.starts, first, end, values)
 
-        alone = len(chains.points) * lanes < _ALONE
         in_strips(mix, len(chains.starts) - 1, threads=1 if alone else threads)
 
 
 def filtered(
-    lattice: Lattice, rows: Float32[np.ndarray, " N"], *, threads: int = 0
+    lattice: Lattice, kernel: Kernel, rows: Float32[np.ndarray, " N"], *, threads: int = 0
 ) -> Float32[np.ndarray, " N"]:
-    """The sum of all values, each times the kernel's value there: about exp(-distance ** 2 / 2)."""
-    values, out = np.empty(lattice.size, np.float32), np.empty(len(rows), np.float32)
-    spread(lattice, rows, values, threads=threads)
+    """The sum of all pixels' values, each times the kernel: about exp(-distance ** 2 / 2).
+
+    The scale is the lattice's own: a factor that is the same everywhere, near 1.
+    """
+    values = np.empty(lattice.size, np.float32)
+    spread(kernel, rows, values[kernel.first : kernel.end], threads=threads)
+    out = np.empty(len(rows), np.float32)
 
     def read(first: int, end: int) -> None:
-        _slice(lattice.corners, lattice.weights, values, first, end, out)
+        columns = kernel.columns.start, kernel.columns.stop
+        _slice(lattice.corners, lattice.weights, *columns, values, first, end, out)
 
     in_strips(read, len(rows), threads=threads)
     return out
+
+
+def scale(
+    lattice: Lattice,
+    kernel: Kernel,
+    *,
+    before: Float32[np.ndarray, " N"],
+    after: Float32[np.ndarray, " N"],
+    threads: int = 0,
+) -> None:
+    """Multiply what each pixel gives to a kernel and what it reads of it, from now on."""
+
+    def give(first: int, end: int) -> None:
+        kernel.shares[first:end] *= before[kernel.pixels[first:end]]
+
+    def read(first: int, end: int) -> None:
+        lattice.weights[first:end, kernel.columns] *= after[first:end, None]
+
+    in_strips(give, len(kernel.shares), threads=threads)
+    in_strips(read, len(after), threads=threads)
 
 
 def _splat_lanes(starts, pixels, shares, rows, first, end, values):
@@ -73,8 +101,9 @@ def _splat_one(starts, pixels, shares, rows, first, end, values):
     """`_splat_lanes` of a single label."""
     for point in range(first, end):
         total = _ZERO
-        for e in range(starts[point], starts[point + 1]):
-            total += shares[e] * rows[pixels[e]]
+        for e in range(starts[point], starts[point + 1], GROUP):
+            a, b, c = pixels[e], pixels[e + 1], pixels[e + 2]
+            total += shares[e] * rows[a] + shares[e + 1] * rows[b] + shares[e + 2] * rows[c]
         values[point] = total
 
 
@@ -115,11 +144,11 @@ def _blur_one(points, starts, first, end, values):
         values[points[starts[chain + 1] - 1]] = value + _HALF * old
 
 
-def _slice_one(corners, weights, values, first, end, out):
+def _slice_one(corners, weights, column, stop, values, first, end, out):
     """What lies at each pixel from `first` to `end`, of a single label."""
     for pixel in range(first, end):
         total = _ZERO
-        for r in range(corners.shape[1]):
+        for r in range(column, stop):
             total += weights[pixel, r] * values[corners[pixel, r]]
         out[pixel] = total
 

@@ -1,13 +1,19 @@
-"""The permutohedral lattice of a picture: its points, what lies on them, and their neighbours."""
+"""Permutohedral lattices of a picture: their points, what lies on them, and their neighbours.
+
+Pixels are worked at in a fixed number of strips, each with a table of its own for the points it
+meets. Then all that were met are sorted by key: equal ones become one point, numbered by the
+first pixel that met it, so that neighbours in the picture are neighbours in memory; and the
+neighbours along an axis, whose keys differ by a constant, are found in one walk.
+"""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Int32, Int64
+from jaxtyping import Float32, Int32
 
 from atrous.kernels.compiled import compiled, in_strips
-from atrous.kernels.simplices import Digits, digits, elevation, find_corners
+from atrous.kernels.simplices import digits, elevation, find_corners
 
 GROUP = 3  # entries of a point come in multiples of it: so many rows are added at once
 READS = 9  # and those of a pixel: the points of both kernels of a colour picture
@@ -22,111 +28,79 @@ class Chains(NamedTuple):
     points: Int32[np.ndarray, " P"]
     starts: Int32[np.ndarray, " C+1"]
 
-    def followed(self, other: "Chains") -> "Chains":
-        """These chains, and then others."""
-        starts = np.concatenate([self.starts, other.starts[1:] + self.starts[-1]])
-        return Chains(np.concatenate([self.points, other.points]), starts)
 
+class Kernel(NamedTuple):
+    """One Gaussian kernel: the points from `first` to `end`, numbered from 0 here.
 
-class Lattice(NamedTuple):
-    """M points, numbered as the pixels meet them.
-
-    A pixel reads the points `corners` with their `weights`. The other way round, pixel
-    `pixels[e]` lies on point p with `shares[e]` for e in `starts[p]` to `starts[p + 1]`. What
-    fills up a group has weight or share 0.
+    On point p lies pixel `pixels[e]` with `shares[e]`, for e in `starts[p]` to `starts[p + 1]`;
+    what fills up a `GROUP` has share 0. Pixels read the points in `columns` of the lattice.
     """
 
-    corners: Int32[np.ndarray, "N R"]
-    weights: Float32[np.ndarray, "N R"]
+    first: int
+    end: int
+    columns: slice
     starts: Int32[np.ndarray, " M+1"]
     pixels: Int32[np.ndarray, " E"]
     shares: Float32[np.ndarray, " E"]
     chains: tuple[Chains, ...]  # along each axis, in the order of the blur
 
+
+class Lattice(NamedTuple):
+    """The points of all kernels: a pixel reads `corners` with `weights`, some of which are 0."""
+
+    corners: Int32[np.ndarray, "N R"]
+    weights: Float32[np.ndarray, "N R"]
+    kernels: tuple[Kernel, ...]
+
     @property
     def size(self) -> int:
-        """M, the number of points."""
-        return len(self.starts) - 1
+        """The number of points."""
+        return self.kernels[-1].end if self.kernels else 0
 
 
-class Scaled(NamedTuple):
-    """A lattice, and what a pixel's value is multiplied by before the filter and after it."""
+def lattice(features: Sequence[Float32[np.ndarray, "D N"]], *, threads: int = 0) -> Lattice:
+    """The lattices of so many kernels; a unit of a feature is a standard deviation.
 
-    lattice: Lattice
-    before: Float32[np.ndarray, " N"]
-    after: Float32[np.ndarray, " N"]
-
-
-def joined(parts: Sequence[Scaled], *, threads: int = 0) -> Lattice:
-    """Lattices side by side: one filter of all, whose answers are added up."""
-    reads = sum(part.lattice.corners.shape[1] for part in parts)
-    shape = len(parts[0].before), -(-reads // READS) * READS
-    corners, weights = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
-    entries = np.cumsum([0, *(len(part.lattice.pixels) for part in parts)])
-    shares = np.empty(entries[-1], np.float32)
-    points, column = 0, 0
-    for part, entry in zip(parts, entries, strict=False):
-        own = part.lattice
-        columns = slice(column, column + own.corners.shape[1])
-
-        def read(first: int, end: int, part=part, columns=columns, points=points) -> None:
-            rows = slice(first, end)
-            np.add(part.lattice.corners[rows], np.int32(points), out=corners[rows, columns])
-            after = part.after[rows, None]
-            np.multiply(part.lattice.weights[rows], after, out=weights[rows, columns])
-
-        def lie(first: int, end: int, part=part, entry=entry) -> None:
-            before = part.before[part.lattice.pixels[first:end]]
-            out = shares[entry + first : entry + end]
-            np.multiply(part.lattice.shares[first:end], before, out=out)
-
-        in_strips(read, len(corners), threads=threads)
-        in_strips(lie, len(own.pixels), threads=threads)
-        points, column = points + own.size, columns.stop
-    return Lattice(corners, weights, *_side_by_side([part.lattice for part in parts], shares))
+    Example:
+        >>> two_apart = lattice([np.float32([[0, 9]])])
+        >>> two_apart.size, two_apart.weights.shape
+        (4, (2, 9))
+    """
+    reads = sum(len(each) + 1 for each in features)
+    shape = features[0].shape[1], -(-reads // READS) * READS
+    all_of = Lattice(np.zeros(shape, np.int32), np.zeros(shape, np.float32), ())
+    for each in features:
+        all_of = _with_kernel(all_of, each, threads)
+    return all_of
 
 
-def _side_by_side(parts: Sequence[Lattice], shares: np.ndarray) -> tuple[Any, ...]:
-    """Starts, pixels, shares and chains of several lattices as of one."""
-    starts, chains, points, entries = [np.zeros(1, np.int32)], [], 0, 0
-    for part in parts:
-        starts.append(part.starts[1:] + np.int32(entries))
-        for axis, own in enumerate(part.chains):
-            moved = Chains(own.points + np.int32(points), own.starts)
-            chains[axis : axis + 1] = [chains[axis].followed(moved) if axis < len(chains) else moved]
-        points, entries = points + part.size, entries + len(part.pixels)
-    pixels = np.concatenate([part.pixels for part in parts])
-    return np.concatenate(starts), pixels, shares, tuple(chains)
-
-
-def lattice(features: Float32[np.ndarray, "D N"], *, threads: int = 0) -> Lattice:
-    """The lattice on which pixels of so many features lie; a unit is a standard deviation."""
-    d, n = features.shape
-    number, scales = digits(features), elevation(d)
-    corners, weights = np.empty((n, d + 1), np.int32), np.empty((n, d + 1), np.float32)
-    strips = min(_STRIPS, n)
+def _with_kernel(others: Lattice, features: np.ndarray, threads: int) -> Lattice:
+    """The lattice with one kernel more; its columns are filled in."""
+    (d, n), corners, weights = features.shape, others.corners, others.weights
+    column = others.kernels[-1].columns.stop if others.kernels else 0
+    number, scales, strips = digits(features), elevation(d), min(_STRIPS, n)
     bounds = [strip * n // strips for strip in range(strips + 1)]
     found: list = [None] * strips
 
     def find(first: int, end: int) -> None:
         for strip in range(first, end):
-            own = bounds[strip], bounds[strip + 1]
-            found[strip] = find_corners(
-                features, scales, number.lows, number.steps, *own, corners, weights
-            )
+            own = bounds[strip], bounds[strip + 1], column
+            made = find_corners(features, scales, number.lows, number.steps, *own, corners, weights)
+            found[strip] = made
 
     in_strips(find, strips, threads=threads)
     firsts = np.cumsum([0, *(len(keys) for keys, _ in found)])
-    ids, keys, order = _merged(np.concatenate([keys for keys, _ in found]), number.bits)
+    ids, keys, order = _merge(np.concatenate([keys for keys, _ in found]), number.bits)
     starts, places = _room(ids, np.concatenate([times for _, times in found]), len(keys))
     pixels, shares = np.zeros(starts[-1], np.int32), np.zeros(starts[-1], np.float32)
     gain = np.float32(1 / (1 + 2.0**-d))  # "alpha" in Krahenbuhl's code
+    offset = np.int32(others.size)
 
     def lay(first: int, end: int) -> None:
         for strip in range(first, end):
-            own = slice(firsts[strip], firsts[strip + 1])
-            part = bounds[strip], bounds[strip + 1], d + 1
-            _lay(corners, weights, gain, *part, ids[own], places[own], pixels, shares)
+            mine = slice(firsts[strip], firsts[strip + 1])
+            own = bounds[strip], bounds[strip + 1], column, column + d + 1, offset, gain
+            _lay(corners, weights, *own, ids[mine], places[mine], pixels, shares)
 
     in_strips(lay, strips, threads=threads)
     chains: list = [None] * (d + 1)
@@ -136,49 +110,52 @@ def lattice(features: Float32[np.ndarray, "D N"], *, threads: int = 0) -> Lattic
             chains[axis] = Chains(*_link(keys, order, d + 1, *number.neighbour(axis)))
 
     in_strips(link, d + 1, threads=threads)
-    return Lattice(corners, weights, starts, pixels, shares, tuple(chains))
+    columns, end = slice(column, column + d + 1), others.size + len(keys)
+    made = Kernel(others.size, end, columns, starts, pixels, shares, tuple(chains))
+    return others._replace(kernels=(*others.kernels, made))
 
 
-def _merge(keys, bits):
-    """The point of each key, numbered as first met; the points' keys, ascending, and their ids."""
-    size, buckets = keys.size, 1 << _BITS
-    order, other = np.arange(size).astype(np.int32), np.empty(size, np.int32)
+def _sorted_keys(keys, bits):
+    """The order of the keys, ascending; of equal ones the first comes first."""
+    order, other = np.arange(keys.size).astype(np.int32), np.empty(keys.size, np.int32)
+    last = (1 << _BITS) - 1
     for shift in range(0, bits, _BITS):
-        places = np.zeros(buckets + 1, np.int64)
-        for i in range(size):
-            places[((keys[i] >> shift) & (buckets - 1)) + 1] += 1
-        for bucket in range(buckets):
-            places[bucket + 1] += places[bucket]
-        for i in range(size):
+        places = np.zeros(last + 2, np.int64)
+        for i in range(keys.size):
+            places[((keys[i] >> shift) & last) + 1] += 1
+        for digit in range(last):
+            places[digit + 1] += places[digit]
+        for i in range(keys.size):
             index = order[i]
-            digit = (keys[index] >> shift) & (buckets - 1)
+            digit = (keys[index] >> shift) & last
             other[places[digit]] = index
             places[digit] += 1
         order, other = other, order
-    ids = np.zeros(size, np.int32)
-    unique = np.empty(size, np.int64)
+    return order
+
+
+def _merged(keys, bits):
+    """The point of each key, numbered as first met; the points' keys, ascending, and their ids."""
+    order = _sort(keys, bits)
+    ids, unique, firsts = np.zeros(keys.size, np.int32), keys.copy(), order.copy()
     count = 0
-    for i in range(size):  # the sort is stable: of equal keys the one met first is the first
+    for i in range(keys.size):
         key = keys[order[i]]
         if count == 0 or unique[count - 1] != key:
-            unique[count] = key
-            other[count] = order[i]
-            count += 1
+            unique[count], firsts[count] = key, order[i]
             ids[order[i]] = 1
-    point = 0
-    for i in range(size):
-        met = ids[i]
-        ids[i] = point
+            count += 1
+    point = np.int32(0)
+    for i in range(keys.size):
+        met, ids[i] = ids[i], point
         point += met
-    at = -1
-    for i in range(size):
-        key = keys[order[i]]
-        if at < 0 or unique[at] != key:
-            at += 1
-        ids[order[i]] = ids[other[at]]
+    at = 0
+    for i in range(keys.size):
+        at += keys[order[i]] != unique[at]
+        ids[order[i]] = ids[firsts[at]]
     for at in range(count):
-        other[at] = ids[other[at]]
-    return ids, unique[:count].copy(), other[:count].copy()
+        firsts[at] = ids[firsts[at]]
+    return ids, unique[:count], firsts[:count]
 
 
 def _rooms(ids, times, points):
@@ -196,35 +173,32 @@ def _rooms(ids, times, points):
     return starts, places
 
 
-def _lay_pixels(corners, weights, gain, first, end, size, ids, places, pixels, shares):
-    """Enter a strip's pixels at their points; their corners become numbers of the whole."""
+def _lay_pixels(
+    corners, weights, first, end, column, stop, offset, gain, ids, places, pixels, shares
+):
+    """Enter a strip's pixels at their points; their corners become points of the whole."""
     for pixel in range(first, end):
-        for r in range(size):
+        for r in range(column, stop):
             met = corners[pixel, r]
             place = places[met]
             places[met] = place + 1
             pixels[place] = pixel
             shares[place] = weights[pixel, r]
-            corners[pixel, r] = ids[met]
+            corners[pixel, r] = ids[met] + offset
             weights[pixel, r] *= gain
 
 
-def _link_points(keys, ids, size, above, zero):
+def _links(keys, ids, size, above, zero):
     """The chains of points along an axis; `above` and `zero` lead from a key to the next."""
     count = keys.size
     following, later = np.full(count, _NONE, np.int32), np.zeros(count, np.bool_)
-    high, low = 0, 0
+    reached = np.zeros(2, np.int64)  # by keys of remainder 0, and others
     for i in range(count):
-        if keys[i] % size == 0:
-            target = keys[i] + zero
-            while low < count and keys[low] < target:
-                low += 1
-            at = low
-        else:
-            target = keys[i] + above
-            while high < count and keys[high] < target:
-                high += 1
-            at = high
+        other = np.int64(keys[i] % size != 0)
+        target, at = keys[i] + (above if other else zero), reached[other]
+        while at < count and keys[at] < target:
+            at += 1
+        reached[other] = at
         if at < count and keys[at] == target:
             following[ids[i]] = ids[at]
             later[ids[at]] = True
@@ -239,10 +213,11 @@ def _link_points(keys, ids, size, above, zero):
                 at = following[at]
             chains += 1
             starts[chains] = placed
-    return points[:placed].copy(), starts[: chains + 1].copy()
+    return points[:placed], starts[: chains + 1]
 
 
-_merged = compiled(_merge)
+_sort = compiled(_sorted_keys)
+_merge = compiled(_merged)
 _room = compiled(_rooms)
 _lay = compiled(_lay_pixels)
-_link = compiled(_link_points)
+_link = compiled(_links)

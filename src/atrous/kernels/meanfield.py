@@ -46,8 +46,7 @@ def soft_max(
     """Fill `rows` with the probabilities of the logits alone."""
     nothing = np.zeros((1, *rows.shape[1:]), np.float32)
     nowhere = np.empty((len(rows), 0), np.int32), np.empty((len(rows), 0), np.float32)
-    empty = Lattice(*nowhere, np.zeros(1, np.int32), nowhere[0][0], nowhere[1][0], ())
-    update(logits, empty, nothing, rows, threads=threads)
+    update(logits, Lattice(*nowhere, ()), nothing, rows, threads=threads)
 
 
 def _sum_points(before, corners, weights, values, r, first, end, rows):

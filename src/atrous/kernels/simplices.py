@@ -20,7 +20,7 @@ from atrous.kernels.compiled import compiled
 
 _PIXELS = 256  # side by side for vector instructions; what they need stays in the nearest cache
 _SPREAD = np.int64(-7046029254386353131)  # 2 ** 64 / golden ratio: multiples are spread evenly
-_EMPTY = np.int32(-1)
+_EMPTY = np.int64(-1)
 _ZERO, _ONE = np.float32(0), np.float32(1)
 
 
@@ -137,23 +137,41 @@ def _corners(quotients, ranks, apart, count, lows, steps, sorted_, taken, keys, 
 
 
 def _grown(table, found, times):
-    """A table twice as large that holds all keys found; room for as many, and how often each."""
-    size = 2 * table.size
-    table, mask = np.full(size, _EMPTY, np.int32), size - 1
+    """A table twice as large that holds all keys found; room for more, and how often each."""
+    size = 2 * table.shape[0]
+    table = np.full((size, 2), _EMPTY, np.int64)
     more, counts = np.empty(size // 2, np.int64), np.zeros(size // 2, np.int32)
     for index in range(found.size):
         more[index], counts[index] = found[index], times[index]
-        at = ((found[index] * _SPREAD) >> 20) & mask
-        while table[at] != _EMPTY:
-            at = (at + 1) & mask
-        table[at] = index
+        at = (found[index] * _SPREAD >> 40) & (size - 1)
+        while table[at, 0] != _EMPTY:
+            at = (at + 1) & (size - 1)
+        table[at, 0], table[at, 1] = found[index], index
     return table, more, counts
 
 
-def _find_corners(features, scales, lows, steps, first, end, ids, shares):
+def _look_up(keys, pixels, table, found, times, count, first, column, corners):
+    """The number of each key, counted in the order in which they are met; how many there are."""
+    mask = table.shape[0] - 1
+    for i in range(pixels):
+        for r in range(keys.shape[0]):
+            key = keys[r, i]
+            at = (key * _SPREAD >> 40) & mask
+            while table[at, 0] != key and table[at, 0] != _EMPTY:
+                at = (at + 1) & mask
+            if table[at, 0] == _EMPTY:
+                table[at, 0], table[at, 1], found[count] = key, count, key
+                count += 1
+            index = table[at, 1]
+            times[index] += 1
+            corners[first + i, column + r] = index
+    return count
+
+
+def _find_corners(features, scales, lows, steps, first, end, column, corners, shares):
     """The corners of pixels `first` to `end`; the keys met, in order, and how often.
 
-    `ids` counts from 0 in the order in which these pixels meet their corners.
+    Filled are the columns from `column` on; `corners` counts from 0, in that order.
     """
     size = steps.size
     elevated, apart = np.empty((size, _PIXELS), np.float32), np.empty((size, _PIXELS), np.float32)
@@ -161,9 +179,8 @@ def _find_corners(features, scales, lows, steps, first, end, ids, shares):
     quotients, ranks = np.empty((size, _PIXELS), np.int32), np.empty((size, _PIXELS), np.int32)
     off = np.empty(_PIXELS, np.int32)
     keys, taken = np.empty((size, _PIXELS), np.int64), np.empty((size, _PIXELS), np.int64)
-    table, found = np.full(1 << 12, _EMPTY, np.int32), np.empty(1 << 11, np.int64)
-    times = np.zeros(1 << 11, np.int32)
-    last_keys, last_ids = np.full(size, -1, np.int64), np.zeros(size, np.int32)
+    table = np.full((1 << 14, 2), _EMPTY, np.int64)
+    found, times = np.empty(1 << 13, np.int64), np.zeros(1 << 13, np.int32)
     count = 0
     for begin in range(first, end, _PIXELS):
         pixels = min(_PIXELS, end - begin)
@@ -172,27 +189,16 @@ def _find_corners(features, scales, lows, steps, first, end, ids, shares):
         _rank(apart, pixels, ranks)
         _fit(elevated, pixels, quotients, off, ranks, apart)
         _locate(quotients, ranks, apart, pixels, lows, steps, sorted_, taken, keys, part)
+        while count + size * pixels > found.size:
+            table, found, times = _grow(table, found[:count], times[:count])
+        count = _number(keys, pixels, table, found, times, count, begin, column, corners)
         for i in range(pixels):
-            if count + size > found.size:
-                table, found, times = _grow(table, found[:count], times[:count])
-            mask = table.size - 1
             for r in range(size):
-                key = keys[r, i]
-                if key != last_keys[r]:
-                    at = ((key * _SPREAD) >> 20) & mask
-                    while table[at] != _EMPTY and found[table[at]] != key:
-                        at = (at + 1) & mask
-                    if table[at] == _EMPTY:
-                        table[at] = count
-                        found[count] = key
-                        count += 1
-                    last_keys[r], last_ids[r] = key, table[at]
-                times[last_ids[r]] += 1
-                ids[begin + i, r] = last_ids[r]
-                shares[begin + i, r] = part[r, i]
+                shares[begin + i, column + r] = part[r, i]
     return found[:count], times[:count]
 
 
+_number = compiled(_look_up)
 _elevate = compiled(_lift)
 _round = compiled(_nearest)
 _rank = compiled(_order)
