@@ -14,7 +14,7 @@ mixed radix.
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Int32, Int64
+from jaxtyping import Float32, Int64
 
 from atrous.kernels.compiled import compiled
 
@@ -77,7 +77,7 @@ def _lift(features, scales, first, count, elevated):
 
 
 def _nearest(elevated, count, quotients, apart, off):
-    """The nearest point of remainder 0, as quotients; `apart` from it; `off` the plane by so much."""
+    """The nearest point of remainder 0 as quotients, how far `apart` from it, `off` the plane."""
     size = np.float32(elevated.shape[0])
     part = _ONE / size
     for i in range(count):

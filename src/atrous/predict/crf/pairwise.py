@@ -1,0 +1,173 @@
+"""The two kernels of a picture, built once, normalised, and what they do to labels."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float32
+
+from atrous.errors import RecipeError
+from atrous.kernels.filtering import filtered, scale, spread
+from atrous.kernels.lattice import Lattice, lattice
+from atrous.kernels.meanfield import update
+from atrous.kernels.separable import Line, add_filtered, line
+from atrous.kernels.simplices import digits
+from atrous.predict.crf.checks import Gain, Guide, Widths
+
+_BITS = 62  # of the largest key of a lattice
+_NOT_ZERO = 1e-20  # as Krahenbuhl's code adds it to a sum
+
+
+class Pairwise(NamedTuple):
+    """Kernels that are normalised and hold their weight, if that is one number.
+
+    Other gains, of the kernels on the lattice and of the exact one, mix the filtered labels;
+    where there is nothing to mix they are 1.
+    """
+
+    lattice: Lattice
+    gains: tuple[Gain, ...]
+    exact: tuple[Line, Line] | None
+    exact_gain: Gain
+    attracts: bool  # all weights are one number, 0 or more
+
+    @property
+    def potts(self) -> bool:
+        """Whether each label is filtered for itself, and all alike."""
+        return all(isinstance(gain, float) for gain in (*self.gains, self.exact_gain))
+
+    def of_labels(self, kept: np.ndarray, lanes: int) -> "Pairwise":
+        """The gains between so many lanes: the `kept` labels, and 0 for the rest."""
+        gains = [_between(gain, kept, lanes) for gain in (*self.gains, self.exact_gain)]
+        return self._replace(gains=tuple(gains[:-1]), exact_gain=gains[-1])
+
+
+def kernels(
+    image: Guide,
+    widths: Widths,
+    gains: tuple[Gain, Gain],
+    normalization: str,
+    mode: str,
+    threads: int,
+) -> Pairwise:
+    """The kernels whose weight is not 0."""
+    spatial, bilateral = gains
+    exact = None
+    features, on_lattice = [], []
+    if np.any(spatial) and mode == "lattice":
+        features.append(_features(image[:, :, :0], widths.gaussian_sxy, 1.0))
+        on_lattice.append(spatial)
+    elif np.any(spatial):
+        factor = spatial if isinstance(spatial, float) else 1.0
+        down, across = (line(widths.gaussian_sxy, size) for size in image.shape[:2])
+        exact = _normalised(down, normalization, factor), _normalised(across, normalization, 1.0)
+    if np.any(bilateral):
+        features.append(_features(image, widths.bilateral_sxy, widths.bilateral_srgb))
+        on_lattice.append(bilateral)
+        _check_keys(features[-1], widths)
+    points = _lattice(features, on_lattice, normalization, image.shape[0] * image.shape[1], threads)
+    mixing = tuple(1.0 if isinstance(gain, float) else gain for gain in on_lattice)
+    exact_gain = spatial if exact and not isinstance(spatial, float) else 1.0
+    attracts = all(isinstance(gain, float) and gain >= 0 for gain in gains)
+    return Pairwise(points, mixing, exact, exact_gain, attracts)
+
+
+def step(
+    pairwise: Pairwise,
+    logits: Float32[np.ndarray, "N *L"],
+    values: Float32[np.ndarray, "M *L"],
+    room: Float32[np.ndarray, "N *L"],
+    rows: Float32[np.ndarray, "N *L"],
+    threads: int,
+) -> None:
+    """One iteration: from the probabilities `rows` to the next; `values` and `room` are used."""
+    for kernel, gain in zip(pairwise.lattice.kernels, pairwise.gains, strict=True):
+        own = values[kernel.first : kernel.end]
+        spread(kernel, rows, own, threads=threads)
+        if not isinstance(gain, float):
+            own[:] = _mixed(own, gain)
+    if pairwise.exact:
+        mixed = (
+            rows if isinstance(pairwise.exact_gain, float) else _mixed(rows, pairwise.exact_gain)
+        )
+        add_filtered(logits, mixed, *pairwise.exact, room, threads=threads)
+        logits = room
+    update(logits, pairwise.lattice, values, rows, threads=threads)
+
+
+def sums(pairwise: Pairwise, pixels: int, threads: int) -> Float32[np.ndarray, " N"]:
+    """What a label gains at each pixel by being everywhere: weights times kernels."""
+    total, ones = np.zeros(pixels, np.float32), np.ones(pixels, np.float32)
+    for kernel in pairwise.lattice.kernels:
+        total += filtered(pairwise.lattice, kernel, ones, threads=threads)
+    if pairwise.exact:
+        down, across = pairwise.exact
+        total += np.outer(down.sums(), across.sums()).reshape(-1)
+    return total
+
+
+def _features(image: Guide, sxy: float, srgb: float) -> Float32[np.ndarray, "D N"]:
+    """Column, row and bands of each pixel, in standard deviations."""
+    height, width, bands = image.shape
+    features = np.empty((2 + bands, height, width), np.float32)
+    features[0] = np.arange(width, dtype=np.float32) / np.float32(sxy)
+    features[1] = (np.arange(height, dtype=np.float32) / np.float32(sxy))[:, None]
+    for band in range(bands):
+        np.divide(image[:, :, band], np.float32(srgb), out=features[2 + band], dtype=np.float32)
+    return features.reshape(2 + bands, -1)
+
+
+def _check_keys(features: Float32[np.ndarray, "D N"], widths: Widths) -> None:
+    bits = digits(features).bits
+    if bits > _BITS:
+        raise RecipeError(
+            "bilateral_srgb",
+            found=f"is {widths.bilateral_srgb}: {len(features) - 2} bands need keys of {bits} bits",
+            allowed=f"a key has {_BITS}",
+            fix="Take a wider kernel, or a picture of fewer bands or values.",
+        )
+
+
+def _lattice(
+    features: list[np.ndarray], gains: list[Gain], normalization: str, pixels: int, threads: int
+) -> Lattice:
+    """The lattice of the kernels, normalised, times their weights."""
+    if not features:
+        return Lattice(np.empty((pixels, 0), np.int32), np.empty((pixels, 0), np.float32), ())
+    points, ones = lattice(features, threads=threads), np.ones(pixels, np.float32)
+    for kernel, gain in zip(points.kernels, gains, strict=True):
+        before, after = _factors(filtered(points, kernel, ones, threads=threads), normalization)
+        after = after * np.float32(gain if isinstance(gain, float) else 1)
+        scale(points, kernel, before=before, after=after, threads=threads)
+    return points
+
+
+def _factors(total: np.ndarray, normalization: str) -> tuple[np.ndarray, np.ndarray]:
+    """What is multiplied before and after a filter of so large sums."""
+    whole = (1 / (total + np.float32(_NOT_ZERO))).astype(np.float32)
+    one = np.ones_like(whole)
+    match normalization:
+        case "symmetric":
+            return np.sqrt(whole), np.sqrt(whole)
+        case "before":
+            return whole, one
+        case "after":
+            return one, whole
+    return one, one
+
+
+def _normalised(axis: Line, normalization: str, factor: float) -> Line:
+    before, after = _factors(axis.sums(), normalization)
+    return axis._replace(before=before, after=after * np.float32(factor))
+
+
+def _between(gain: Gain, kept: np.ndarray, lanes: int) -> Gain:
+    if isinstance(gain, float):
+        return gain
+    room = np.zeros((lanes,) * gain.ndim, np.float32)
+    room[np.ix_(*[np.arange(len(kept))] * gain.ndim)] = gain[np.ix_(*[kept] * gain.ndim)]
+    return room
+
+
+def _mixed(values: np.ndarray, gain: np.ndarray) -> np.ndarray:
+    """What each label gains by the filtered ones."""
+    return values @ gain if gain.ndim == 2 else values * gain
