@@ -21,6 +21,8 @@ from atrous.kernels.compiled import compiled
 _PIXELS = 256  # side by side for vector instructions; what they need stays in the nearest cache
 _SPREAD = np.int64(-7046029254386353131)  # 2 ** 64 / golden ratio: multiples are spread evenly
 _EMPTY = np.int64(-1)
+_MARGIN = 4  # quotients beyond those of the features: corners, neighbours, rounding
+_MOST = 1 << 62
 _ZERO, _ONE = np.float32(0), np.float32(1)
 
 
@@ -32,7 +34,7 @@ class Digits(NamedTuple):
 
     lows: Int64[np.ndarray, " D+1"]
     steps: Int64[np.ndarray, " D+1"]
-    bits: int  # of the largest key
+    bits: int  # of the largest key; int64 holds 62
 
     def neighbour(self, axis: int) -> tuple[int, int]:
         """What to add to a key for the next point along an axis: remainder above 0, and 0."""
@@ -42,18 +44,16 @@ class Digits(NamedTuple):
 
 def digits(features: Float32[np.ndarray, "D N"]) -> Digits:
     """Room for every coordinate that the features can have, and for its neighbours."""
-    scales = elevation(len(features)).astype(np.float64)
+    d, scales = len(features), elevation(len(features)).astype(np.float64)
     least, most = (edge * scales for edge in (features.min(1), features.max(1)))
-    d = len(features)
-    lows, steps = np.zeros(d + 1, np.int64), np.zeros(d + 1, np.int64)
-    step = d + 1
+    lows, steps, step = [], [], d + 1
     for j in range(d):
         low = least[j:].sum() - (j * most[j - 1] if j else 0)
         high = most[j:].sum() - (j * least[j - 1] if j else 0)
-        lows[j] = np.floor(low / (d + 1)) - 4
-        steps[j] = step
-        step *= int(np.ceil(high / (d + 1))) + 4 - int(lows[j])
-    return Digits(lows, steps, step.bit_length())
+        lows.append(int(np.floor(low / (d + 1))) - _MARGIN)
+        steps.append(min(step, _MOST))
+        step *= int(np.ceil(high / (d + 1))) + _MARGIN - lows[-1]
+    return Digits(np.array([*lows, 0]), np.array([*steps, 0]), step.bit_length())
 
 
 def elevation(d: int) -> Float32[np.ndarray, " D"]:

@@ -83,7 +83,7 @@ def dense_crf(
     )
     pairwise = kernels(image, widths, gains, normalization, mode, threads)
     flat = np.ascontiguousarray(probs.reshape(len(probs), -1), np.float32)
-    kept = relevant(flat, pairwise, threads) if prune else np.arange(len(flat))
+    kept = relevant(flat, pairwise, threads) if prune and iterations else np.arange(len(flat))
     return infer(flat, kept, pairwise, iterations, threads).reshape(probs.shape)
 
 

@@ -21,7 +21,7 @@ def relevant(
     """
     every = np.arange(len(probs))
     most = _largest(probs, threads)
-    if not pairwise.attracts or most.min() > FADED:
+    if not pairwise.attracts or not (pairwise.exact or pairwise.gains) or most.min() > FADED:
         return every
     reach = float(sums(pairwise, probs.shape[1], threads).max())
     limit = FADED * np.exp(-reach * FADED)
