@@ -83,7 +83,7 @@ def ours(threads: int) -> Run:
 
     def run(logits: np.ndarray, stride: int) -> np.ndarray:
         size = (logits.shape[1] * stride, logits.shape[2] * stride)
-        return argmax_at_pixels(logits, grid=Grid(stride), size=size, parallel=threads > 1)
+        return argmax_at_pixels(logits, grid=Grid(stride), size=size, threads=threads)
 
     return run
 

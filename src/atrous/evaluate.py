@@ -103,20 +103,19 @@ def score_images(
     from atrous.predict.flow import in_flight
 
     pairs = dataset.split(split)
-    count = partial(_counted, predictor=predictor, dataset=dataset, parallel=threads <= 1)
+    each = predictor.threads if threads <= 1 else 1
+    count = partial(_counted, predictor=predictor, dataset=dataset, threads=each)
     with closing(in_flight(count, pairs, threads=threads)) as counted:
         for _, image in zip(track(pairs), counted, strict=True):
             yield image
 
 
-def _counted(
-    pair: "Pair", *, predictor: "Predictor", dataset: "DataSet", parallel: bool
-) -> Counted:
-    """The counts of one image; `parallel` counts it on all cores."""
+def _counted(pair: "Pair", *, predictor: "Predictor", dataset: "DataSet", threads: int) -> Counted:
+    """The counts of one image, on so many threads."""
     sample, classes = dataset.read(pair), dataset.classes
     pred = predictor(sample.image).mask
-    borders = _borders(pred, sample.mask, classes, parallel=parallel)
-    scores = scored(pred, sample.mask, classes, parallel=parallel)
+    borders = _borders(pred, sample.mask, classes, threads=threads)
+    scores = scored(pred, sample.mask, classes, threads=threads)
     return Counted(pair.name, scores, BoundaryScores(classes.names, borders))
 
 
@@ -138,13 +137,13 @@ def summed(
 
 
 def _borders(
-    pred: "Mask", mask: "Mask", classes: "Classes", *, parallel: bool
+    pred: "Mask", mask: "Mask", classes: "Classes", *, threads: int
 ) -> Int64[np.ndarray, "K 3"]:
     """Border counts of one image; where classes overlap, of each class by itself."""
     from atrous.data.masks import plane
     from atrous.kernels.borders import border_counts
 
-    count = partial(border_counts, distance=DISTANCE, parallel=parallel)
+    count = partial(border_counts, distance=DISTANCE, threads=threads)
     if classes.task != "multilabel":
         return count(pred, mask, num_classes=len(classes), ignore_index=classes.ignore_index)
     counts = [

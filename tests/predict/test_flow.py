@@ -78,7 +78,8 @@ class Watched:
     grid, bands, dtype = Grid(1), 3, "uint8"
 
     def __init__(self, lanes):
-        self.lanes, self.inside, self.most = lanes, 0, 0
+        self.lanes = self.threads = lanes
+        self.inside, self.most = 0, 0
         self.lock = threading.Lock()
 
     def __call__(self, images):

@@ -25,9 +25,13 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         return numba.njit(function, nogil=True)
 
 
-def in_strips(work: Callable[[int, int], None], rows: int, *, parallel: bool) -> None:
-    """Call `work(first, end)` on strips that make up `rows`, at once if `parallel`."""
-    strips = min(cores(), rows) if parallel else 1
+def in_strips(work: Callable[[int, int], None], rows: int, *, threads: int) -> None:
+    """Call `work(first, end)` on strips that make up `rows`, one for each of the `threads`.
+
+    0 is a thread for each core, and there are never more of them: the pool has no others.
+    """
+    most = cores()
+    strips = min(threads or most, most, rows)
     if strips <= 1:
         work(0, rows)
         return

@@ -13,7 +13,8 @@ from jaxtyping import Shaped
 
 from atrous.errors import RecipeError
 from atrous.exported import Exported
-from atrous.predict.engines import EngineName, Precision, only_input, unusable
+from atrous.predict.engines import only_input, unusable
+from atrous.types import EngineName, Precision
 
 # Its telemetry would send an event at import, unasked, and make a folder in the user's home;
 # without that package it takes its own stub.
@@ -120,7 +121,7 @@ class _Sizes:
     def model_for(self, shape: Shape) -> _Compiled | None:
         """The model for pictures of this shape, if it has one; the eighth call makes it.
 
-        Others go on without it until it is there.
+        Others go on without it until it is there; all do if it cannot be made.
         """
         with self.lock:
             if shape in self.kept:
@@ -129,9 +130,12 @@ class _Sizes:
             self.seen[shape] += 1
             if self.seen[shape] != REPEATS:
                 return None
-        model = self.model.clone()
-        model.reshape(list(shape))
-        own = self.compiled(model)
+        try:
+            model = self.model.clone()
+            model.reshape(list(shape))
+            own = self.compiled(model)
+        except Exception:  # of kinds of its own; what takes any size still answers
+            return None
         with self.lock:
             self._keep(shape, own)
         return own
