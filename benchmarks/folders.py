@@ -56,7 +56,7 @@ def main() -> None:
 def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, dict[str, object]]:
     """A row for each way: its times for all pictures, and its rate as a share of the engine's."""
     options = {"engine": arguments.engine, "threads": arguments.threads}
-    lanes = lanes_for(arguments.pictures, arguments.threads)
+    lanes = lanes_for(arguments.threads, pictures=arguments.pictures)
     predictor = atrous.load(arguments.model, lanes=lanes, **options)
     single = atrous.load(arguments.model, **options)
     write_pictures(arguments.data, arguments.pictures, folder)

@@ -1,9 +1,8 @@
 """Data set x predictor -> scores, per image and whole, in constant memory."""
 
-import json
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from math import isnan
@@ -14,9 +13,11 @@ import numpy as np
 from jaxtyping import Int64
 
 from atrous.callable_module import make_callable
-from atrous.files import make_folder, write_whole
+from atrous.errors import RunError
+from atrous.files import json_bytes, refusals_told, whole_folder, write_whole
 from atrous.metrics.boundary import DISTANCE, BoundaryScores
 from atrous.metrics.scores import RULES, Scores, no_counts, scored, scores_from
+from atrous.runs import RunFolder
 from atrous.types import Track
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from atrous.data.layouts import Pair
     from atrous.predict.predictor import Loading, Predictor
     from atrous.types import Mask
-
-MANY = 1 << 20  # pictures: a split has them, as a rule
 
 
 class Counted(NamedTuple):
@@ -165,8 +164,8 @@ def evaluate(
     """Scores of a run, weights file or exported file on a split of a data set.
 
     `options` are those of `load`. `out` is a folder for what `report` makes its page of:
-    `scores.json`, `dataset.json`, `model.json`. `track` wraps the sequence of pairs, to show
-    progress.
+    `scores.json`, `dataset.json`, `model.json`. It is held from before the first picture, and is
+    not a run's. `track` wraps the sequence of pairs, to show progress.
 
     Raises:
         DataError: the data set cannot be read, or has another label space.
@@ -177,18 +176,34 @@ def evaluate(
     from atrous.predict.flow import lanes_for, threads_for
     from atrous.predict.predictor import load
 
-    options.setdefault("lanes", lanes_for(MANY, options.get("threads", 0)))
+    if out is not None:
+        _refuse_run(Path(out))
+    options.setdefault("lanes", lanes_for(options.get("threads", 0)))
     predictor = load(run_or_file, **options)
     dataset = open_dataset(Path(data), classes=predictor.classes, only=split)
-    threads = threads_for(predictor.engine)
-    images = score_images(predictor, dataset, split, track=track, threads=threads)
-    evaluation = summed(split, predictor.classes, images, weights=predictor.description)
-    evaluation = replace(
-        evaluation, notes=(predictor.note, *dataset.notes), engine=_answered(predictor)
-    )
-    if out is not None:
-        _write(Path(out), evaluation, dataset, _model(run_or_file, predictor, options))
+    known = {"root": str(dataset.root.resolve()), **dataset.fingerprint()}
+    model = _model(run_or_file, predictor, options)
+    with nullcontext() if out is None else whole_folder(Path(out)) as place:
+        threads = threads_for(predictor.engine)
+        images = score_images(predictor, dataset, split, track=track, threads=threads)
+        evaluation = replace(
+            summed(split, predictor.classes, images, weights=predictor.description),
+            notes=(predictor.note, *dataset.notes),
+            engine=_answered(predictor),
+        )
+        if place is not None:
+            _write(place, known, model, evaluation)
     return evaluation
+
+
+def _refuse_run(out: Path) -> None:
+    if RunFolder(out).is_run:
+        raise RunError(
+            out,
+            found="holds a run",
+            allowed="scores go into a folder of their own, for a run has some of its own training",
+            fix="Give another --out, such as a folder inside it.",
+        )
 
 
 def _answered(predictor: "Predictor") -> str:
@@ -214,12 +229,14 @@ def _model(run_or_file: str | Path, predictor: "Predictor", options: "Loading") 
     }
 
 
-def _write(out: Path, evaluation: Evaluation, dataset: "DataSet", model: dict[str, Any]) -> None:
-    make_folder(out)
-    known = {"root": str(dataset.root.resolve()), **dataset.fingerprint()}
-    for name, value in (("dataset", known), ("model", model), ("scores", evaluation.to_dict())):
-        text = json.dumps(value, ensure_ascii=False, indent=None if value is known else 1)
-        write_whole(out / f"{name}.json", text.encode())
+def _write(
+    place: Path, dataset: dict[str, Any], model: dict[str, Any], evaluation: Evaluation
+) -> None:
+    """Write what was scored into a hidden folder of `out`."""
+    with refusals_told(place.parent):
+        write_whole(place / "dataset.json", json_bytes(dataset, indent=None))
+        write_whole(place / "model.json", json_bytes(model))
+        write_whole(place / "scores.json", json_bytes(evaluation.to_dict()))
 
 
 make_callable(sys.modules[__name__])
