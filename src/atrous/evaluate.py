@@ -181,7 +181,7 @@ def evaluate(
     options.setdefault("lanes", lanes_for(options.get("threads", 0)))
     predictor = load(run_or_file, **options)
     dataset = open_dataset(Path(data), classes=predictor.classes, only=split)
-    known = {"root": str(dataset.root.resolve()), **dataset.fingerprint()}
+    known = dataset.record()
     model = _model(run_or_file, predictor, options)
     with nullcontext() if out is None else whole_folder(Path(out)) as place:
         threads = threads_for(predictor.engine)
