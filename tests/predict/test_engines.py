@@ -146,12 +146,14 @@ def test_bf16_is_taken_where_it_is_asked_for_and_there_is_some(file):
 
 
 @every_engine
-def test_sizes_that_come_again_are_answered_as_before(tmp_path, engine):
-    answer = opened(written(tmp_path, graph(int8=True), precision="int8"), engine).engine
+@pytest.mark.parametrize("precision", ["f32", "int8"])
+def test_sizes_that_come_again_are_answered_as_before(tmp_path, engine, precision):
+    file = written(tmp_path, graph(int8=precision == "int8"), precision=precision)
+    answer = opened(file, engine).engine
     shown = [pictures(1, 16, 20 + 2 * i) for i in range(7)]
     first = [answer(images) for images in shown]
-    assert answer.precision == "int8"
-    assert np.allclose(first[0], logits_of(shown[0]), atol=1.0)  # rounded to 0.05
+    assert answer.precision == precision
+    assert np.allclose(first[0], logits_of(shown[0]), atol=1.0)  # int8 is rounded to 0.05
     for _ in range(9):
         again = [answer(images) for images in shown]
         assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
@@ -184,6 +186,31 @@ def test_a_size_that_cannot_be_compiled_is_answered_as_before(tmp_path, monkeypa
     monkeypatch.setattr(runtime_of(answer).sizes, "compiled", out_of_memory)
     assert all(np.array_equal(answer(images), first) for _ in range(20))
     assert len(tried) == 1
+
+
+@needs_openvino
+def test_a_compilation_for_a_size_is_taken_if_it_answers_alike_to_the_bit(file, monkeypatch):
+    from atrous.predict.engines.openvino import _Compiled
+
+    answer = opened(file, "openvino").engine
+    images, runs = pictures(1, 16, 20), _Compiled.__call__
+    first, dynamic = answer(images), runtime_of(answer).any_size
+
+    def nearly(model, pixels):
+        given = runs(model, pixels)
+        return given if model is dynamic else np.nextafter(given, np.float32(np.inf))
+
+    monkeypatch.setattr(_Compiled, "__call__", nearly)
+    assert all(np.array_equal(answer(images), first) for _ in range(20))
+    assert not runtime_of(answer).sizes.kept
+
+
+@needs_openvino
+def test_large_weights_are_held_once(file, monkeypatch):
+    from atrous.predict.engines import openvino
+
+    monkeypatch.setattr(openvino, "ROOM", file.stat().st_size // 2)
+    assert runtime_of(opened(file, "openvino").engine).sizes is None
 
 
 def test_openvino_answers_where_it_is_installed_and_else_onnxruntime(file, monkeypatch):
