@@ -28,7 +28,7 @@ from torch.nn import functional as F
 from atrous.kernels.resize import argmax_at_pixels, taps
 from atrous.machine import cores
 from atrous.types import Grid, Size
-from measuring import interleaved, machine, times
+from measuring import interleaved, machine, times, times_faster
 
 CASES = {"19 classes": (19, 128, 256, 8), "150 classes": (150, 128, 128, 4)}  # K, h, w, stride
 COARSE = {"19 classes": 40, "150 classes": 80}  # cells of a lump of smooth noise
@@ -114,13 +114,12 @@ def row(arguments: argparse.Namespace, logits: np.ndarray, stride: int) -> dict[
     interleaved(asked, WARM)
     taken = interleaved(asked, arguments.rounds)
     masks = [run(logits, stride) for run in runs.values()]
-    medians = [float(np.median(seconds)) for seconds in taken.values()]
     return {
         "classes": len(logits),
         "grid": logits.shape[1:],
         "size": masks[0].shape,
         "border_cells": round(border_cells(logits), 3),
-        "times_faster": round(medians[1] / medians[0], 1),
+        "times_faster": times_faster(*taken.values()),
         **differences(logits, stride, *masks),
         **{name: times(seconds) for name, seconds in taken.items()},
     }
