@@ -29,7 +29,7 @@ from atrous.predict.flow import in_flight, lanes_for, threads_for
 from atrous.predict.folders import Job, Wanted, pictures, plan
 from atrous.predict.outputs import write_outputs
 from atrous.predict.predictor import Predictor
-from measuring import interleaved, machine, times
+from measuring import interleaved, machine, times, times_faster
 
 WARM = 2
 WANTED = Wanted()  # masks alone
@@ -56,7 +56,7 @@ def main() -> None:
 def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, dict[str, object]]:
     """A row for each way: its times for all pictures, and its rate as a share of the engine's."""
     options = {"engine": arguments.engine, "threads": arguments.threads}
-    lanes = lanes_for(arguments.pictures, arguments.threads)
+    lanes = lanes_for(arguments.threads, pictures=arguments.pictures)
     predictor = atrous.load(arguments.model, lanes=lanes, **options)
     single = atrous.load(arguments.model, **options)
     write_pictures(arguments.data, arguments.pictures, folder)
@@ -71,12 +71,11 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, dict[str, 
     }
     interleaved(ways, WARM)
     taken = interleaved(ways, arguments.rounds)
-    medians = {name: float(np.median(seconds)) for name, seconds in taken.items()}
     return {
         name: {
-            "images_per_s": round(len(blocks) / medians[name], 2),
-            "of_alone": round(medians["alone"] / medians[name], 3),
-            "of_one_by_one": round(medians["one by one"] / medians[name], 3),
+            "images_per_s": round(len(blocks) / float(np.median(seconds)), 2),
+            "of_alone": times_faster(seconds, taken["alone"]),
+            "of_one_by_one": times_faster(seconds, taken["one by one"]),
             **times(seconds),
         }
         for name, seconds in taken.items()

@@ -28,7 +28,7 @@ from torch.nn import functional as F
 from atrous.kernels.resize import argmax_at_pixels, taps
 from atrous.machine import cores
 from atrous.types import Grid, Size
-from measuring import interleaved, machine, times
+from measuring import interleaved, machine, times, times_faster
 
 CASES = {"19 classes": (19, 128, 256, 8), "150 classes": (150, 128, 128, 4)}  # K, h, w, stride
 COARSE = {"19 classes": 40, "150 classes": 80}  # cells of a lump of smooth noise
@@ -83,7 +83,7 @@ def ours(threads: int) -> Run:
 
     def run(logits: np.ndarray, stride: int) -> np.ndarray:
         size = (logits.shape[1] * stride, logits.shape[2] * stride)
-        return argmax_at_pixels(logits, grid=Grid(stride), size=size, parallel=threads > 1)
+        return argmax_at_pixels(logits, grid=Grid(stride), size=size, threads=threads)
 
     return run
 
@@ -114,13 +114,12 @@ def row(arguments: argparse.Namespace, logits: np.ndarray, stride: int) -> dict[
     interleaved(asked, WARM)
     taken = interleaved(asked, arguments.rounds)
     masks = [run(logits, stride) for run in runs.values()]
-    medians = [float(np.median(seconds)) for seconds in taken.values()]
     return {
         "classes": len(logits),
         "grid": logits.shape[1:],
         "size": masks[0].shape,
         "border_cells": round(border_cells(logits), 3),
-        "times_faster": round(medians[1] / medians[0], 1),
+        "times_faster": times_faster(*taken.values()),
         **differences(logits, stride, *masks),
         **{name: times(seconds) for name, seconds in taken.items()},
     }

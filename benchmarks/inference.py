@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from measuring import contest, machine, say, times
+from measuring import contest, machine, say, times, times_faster
 
 SIZES = {"smp": (384, 480), "torchvision": (360, 480)}
 NUM_CLASSES = {"smp": 11, "torchvision": 21}
@@ -148,17 +148,23 @@ def made(
 
 
 def table(taken: dict[str, list[float]], masks: dict[str, np.ndarray]) -> dict[str, Any]:
-    """A row for each contender: its times, their ratio to the first, differing pixels."""
+    """A row for each contender: times, ratios to the first and to the best peer, its pixels.
+
+    Ratios are medians of those of each round: a slow spell of the machine slows a whole round.
+    """
     first = next(iter(taken))
-    rows = {}
-    for name, seconds in taken.items():
-        ratio = np.median(taken[first]) / np.median(seconds)
-        rows[name] = {
-            "times_faster": round(float(ratio), 2),
+    peers = [name for name in taken if not name.startswith("atrous") and "bf16" not in name]
+    best = min(peers, key=lambda name: float(np.median(taken[name])))
+    rows = {
+        name: {
+            "times_faster": times_faster(seconds, taken[first]),
+            "times_faster_than_best_peer": times_faster(seconds, taken[best]),
             "differing_pixels": float((masks[name] != masks[first]).mean()),
             **times(seconds),
         }
-    return {"reference": first, "rows": rows}
+        for name, seconds in taken.items()
+    }
+    return {"reference": first, "best peer in f32": best, "rows": rows}
 
 
 if __name__ == "__main__":

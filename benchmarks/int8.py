@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from measuring import contest, machine, say, times
+from measuring import contest, machine, say, times, times_faster
 
 FILES = ("f32", "int8-all", "int8")
 ENGINES = ("onnxruntime", "openvino")
@@ -48,8 +48,8 @@ def main() -> None:
         if (own := rows.get(f"f32 {name.split()[1]}")) and own is not row:
             row["mIoU_lost"] = own["mIoU"] - row["mIoU"]
             for time_of in ("network", "mask"):
-                ratio = own[f"{time_of}_median_ms"] / row[f"{time_of}_median_ms"]
-                row[f"{time_of}_times_faster"] = round(ratio, 2)
+                ours, floats = row[f"{time_of}_raw_ms"], own[f"{time_of}_raw_ms"]
+                row[f"{time_of}_times_faster"] = times_faster(ours, floats)
     record = json.loads((arguments.files / "record.json").read_text(encoding="utf-8"))
     facts = machine(ENGINES, **asked)
     print(json.dumps({**facts, "search": record, "rows": rows}, indent=1))

@@ -113,6 +113,11 @@ def times(seconds: Sequence[float], prefix: str = "") -> dict[str, Any]:
     }
 
 
+def times_faster(seconds: Sequence[float], than: Sequence[float]) -> float:
+    """The median of the rounds' ratios: what slows the machine for a while slows both."""
+    return round(float(np.median(np.divide(than, seconds))), 2)
+
+
 def say(what: object) -> None:
     """A line for the person who waits."""
     print(what, file=sys.stderr, flush=True)

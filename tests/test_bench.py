@@ -68,6 +68,18 @@ def test_an_engine_that_this_machine_lacks_is_left_out(model, monkeypatch):
         atrous.bench(model, engine="openvino")
 
 
+def test_weights_are_those_of_a_contender_that_answered(model, monkeypatch):
+    def start(self):  # no process
+        if self.row.configuration.engine == "openvino":
+            self.weights = "last weights"
+        else:
+            self.row.failure = "no luck"
+
+    monkeypatch.setattr(Contender, "start", start)
+    assert atrous.bench(model, threads=1).weights == "last weights"
+    assert atrous.bench(model, threads=1, engine="onnxruntime").weights == ""
+
+
 def test_what_stops_a_process_is_told_in_its_row(model, tmp_path):
     configuration = Configuration("onnxruntime", "f32", 1, 1)
     lost = Contender(configuration, {"path": str(tmp_path / "lost.onnx")}, (8, 8))

@@ -9,9 +9,10 @@ import pytest
 import atrous
 from atrous.classes import Classes
 from atrous.data.dataset import open_dataset
+from atrous.errors import RunError
 from atrous.evaluate import score_images, summed
 from atrous.report import report
-from tiny_models import write_tiny
+from tiny_models import contents, write_tiny
 
 CLASSES = Classes(("grass", "disc", "square"))
 BY_COLOUR = np.array([[0, 1.2, -0.6], [1, 0, 0], [-1, -1, 3.5]])  # green; bright; dark and blue
@@ -69,6 +70,37 @@ def test_what_is_written_makes_a_page_with_the_same_model(model, shapes, tmp_pat
     assert scores["engine"] == "onnxruntime, f32, flip, scales 1, 1.5"
     page = report(out).read_text(encoding="utf-8")
     assert "<figure" in page and "Pictures are left out" not in page
+
+
+@pytest.mark.parametrize("name", ["file/scores", "run"])
+def test_a_folder_that_is_not_for_scores_is_refused_before_the_first_picture(
+    model, shapes, tmp_path, name
+):
+    (tmp_path / "file").touch()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/recipe.toml").touch()
+    seen = []
+    track = lambda pairs: seen.extend(pairs) or pairs  # noqa: E731
+    with pytest.raises(RunError, match=rf"{name}: (holds a run|cannot be made a folder)"):
+        atrous.evaluate(model, shapes, out=tmp_path / name, track=track)
+    assert not seen and [p.name for p in (tmp_path / "run").iterdir()] == ["recipe.toml"]
+
+
+def test_scores_of_before_stay_until_all_files_are_there(model, shapes, tmp_path, monkeypatch):
+    out, options = tmp_path / "scores", {"engine": "onnxruntime", "threads": 1}
+    atrous.evaluate(model, shapes, out=out, **options)
+    before = contents(out)
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("atrous.evaluate.Evaluation.to_dict", full)
+        with pytest.raises(RunError, match="No space left on device"):
+            atrous.evaluate(model, shapes, split="train", out=out, **options)
+    assert contents(out) == before
+    atrous.evaluate(model, shapes, split="train", out=out, **options)
+    assert contents(out).keys() == before.keys() and contents(out) != before
 
 
 def test_an_error_in_one_picture_stops_the_evaluation(model, shapes, tmp_path):

@@ -1,11 +1,12 @@
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
 from atrous.errors import RunError
-from atrous.files import claimed, remove_leftovers, whole_file, write_whole
+from atrous.files import claimed, remove_leftovers, whole_file, whole_folder, write_whole
 
 HOLD = "from atrous.files import claimed; from pathlib import Path; import sys, time\n"
 HOLD += "with claimed(Path(sys.argv[1])): print(flush=True); time.sleep(float(sys.argv[2]))"
@@ -77,6 +78,42 @@ def test_a_folder_is_held_by_one_process_and_gone_again_if_left_empty(tmp_path):
         with claimed(folder, patience=30):  # it waits until the other is done
             assert other.wait(10) == 0
     assert not folder.exists()
+
+
+def test_a_folder_is_held_by_one_thread_of_a_process(tmp_path):
+    folder, other = tmp_path / "held", [sys.executable, "-c", HOLD, str(tmp_path / "held"), "0"]
+    with claimed(folder):
+        with (
+            pytest.raises(RunError, match="is being written by another thread"),
+            claimed(tmp_path / "." / "held"),
+        ):
+            pass
+        asked = subprocess.run(other, capture_output=True, text=True, check=False)
+        assert "is being written by another process" in asked.stderr  # the lock was not let go
+        order: list[str] = []
+        waited = threading.Thread(target=lambda: order.append(_claim(folder)))
+        waited.start()
+        order.append("first")
+    waited.join()
+    assert order == ["first", "second"] and not folder.exists()
+
+
+def _claim(folder):
+    with claimed(folder, patience=30):
+        return "second"
+
+
+def test_a_disk_that_refuses_the_last_step_of_a_folder_is_told(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("atrous.files.os.replace", refuse)
+    with (
+        pytest.raises(RunError, match=r"a\.txt: cannot be written \(Permission denied\)"),
+        whole_folder(tmp_path / "out") as place,
+    ):
+        (place / "a.txt").touch()
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_that_cannot_be_written_to_is_named(tmp_path, monkeypatch):

@@ -89,6 +89,13 @@ def answers(python: Path, model: Path, data: Path, out: Path, *, engine: str) ->
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def test_importing_atrous_loads_nothing_that_takes_long():
+    slow = ("numba", "onnxruntime", "openvino", "scipy", "PIL", *TRAINING)
+    program = f"import atrous, sys; print(*{{*{slow!r}}} & {{*sys.modules}})"
+    done = run([sys.executable, "-c", program])
+    assert (done.returncode, done.stdout.split()) == (0, []), done.stderr
+
+
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
 def test_where_torch_cannot_be_imported_a_file_still_answers(
     model: Path, shapes: Path, tmp_path: Path, engine: str

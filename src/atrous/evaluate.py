@@ -1,9 +1,8 @@
 """Data set x predictor -> scores, per image and whole, in constant memory."""
 
-import json
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from math import isnan
@@ -14,9 +13,11 @@ import numpy as np
 from jaxtyping import Int64
 
 from atrous.callable_module import make_callable
-from atrous.files import make_folder, write_whole
+from atrous.errors import RunError
+from atrous.files import json_bytes, refusals_told, whole_folder, write_whole
 from atrous.metrics.boundary import DISTANCE, BoundaryScores
 from atrous.metrics.scores import RULES, Scores, no_counts, scored, scores_from
+from atrous.runs import RunFolder
 from atrous.types import Track
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from atrous.data.layouts import Pair
     from atrous.predict.predictor import Loading, Predictor
     from atrous.types import Mask
-
-MANY = 1 << 20  # pictures: a split has them, as a rule
 
 
 class Counted(NamedTuple):
@@ -103,20 +102,19 @@ def score_images(
     from atrous.predict.flow import in_flight
 
     pairs = dataset.split(split)
-    count = partial(_counted, predictor=predictor, dataset=dataset, parallel=threads <= 1)
+    each = predictor.threads if threads <= 1 else 1
+    count = partial(_counted, predictor=predictor, dataset=dataset, threads=each)
     with closing(in_flight(count, pairs, threads=threads)) as counted:
         for _, image in zip(track(pairs), counted, strict=True):
             yield image
 
 
-def _counted(
-    pair: "Pair", *, predictor: "Predictor", dataset: "DataSet", parallel: bool
-) -> Counted:
-    """The counts of one image; `parallel` counts it on all cores."""
+def _counted(pair: "Pair", *, predictor: "Predictor", dataset: "DataSet", threads: int) -> Counted:
+    """The counts of one image, on so many threads."""
     sample, classes = dataset.read(pair), dataset.classes
     pred = predictor(sample.image).mask
-    borders = _borders(pred, sample.mask, classes, parallel=parallel)
-    scores = scored(pred, sample.mask, classes, parallel=parallel)
+    borders = _borders(pred, sample.mask, classes, threads=threads)
+    scores = scored(pred, sample.mask, classes, threads=threads)
     return Counted(pair.name, scores, BoundaryScores(classes.names, borders))
 
 
@@ -138,13 +136,13 @@ def summed(
 
 
 def _borders(
-    pred: "Mask", mask: "Mask", classes: "Classes", *, parallel: bool
+    pred: "Mask", mask: "Mask", classes: "Classes", *, threads: int
 ) -> Int64[np.ndarray, "K 3"]:
     """Border counts of one image; where classes overlap, of each class by itself."""
     from atrous.data.masks import plane
     from atrous.kernels.borders import border_counts
 
-    count = partial(border_counts, distance=DISTANCE, parallel=parallel)
+    count = partial(border_counts, distance=DISTANCE, threads=threads)
     if classes.task != "multilabel":
         return count(pred, mask, num_classes=len(classes), ignore_index=classes.ignore_index)
     counts = [
@@ -166,8 +164,8 @@ def evaluate(
     """Scores of a run, weights file or exported file on a split of a data set.
 
     `options` are those of `load`. `out` is a folder for what `report` makes its page of:
-    `scores.json`, `dataset.json`, `model.json`. `track` wraps the sequence of pairs, to show
-    progress.
+    `scores.json`, `dataset.json`, `model.json`. It is held from before the first picture, and is
+    not a run's. `track` wraps the sequence of pairs, to show progress.
 
     Raises:
         DataError: the data set cannot be read, or has another label space.
@@ -178,18 +176,34 @@ def evaluate(
     from atrous.predict.flow import lanes_for, threads_for
     from atrous.predict.predictor import load
 
-    options.setdefault("lanes", lanes_for(MANY, options.get("threads", 0)))
+    if out is not None:
+        _refuse_run(Path(out))
+    options.setdefault("lanes", lanes_for(options.get("threads", 0)))
     predictor = load(run_or_file, **options)
     dataset = open_dataset(Path(data), classes=predictor.classes, only=split)
-    threads = threads_for(predictor.engine)
-    images = score_images(predictor, dataset, split, track=track, threads=threads)
-    evaluation = summed(split, predictor.classes, images, weights=predictor.description)
-    evaluation = replace(
-        evaluation, notes=(predictor.note, *dataset.notes), engine=_answered(predictor)
-    )
-    if out is not None:
-        _write(Path(out), evaluation, dataset, _model(run_or_file, predictor, options))
+    known = dataset.record()
+    model = _model(run_or_file, predictor, options)
+    with nullcontext() if out is None else whole_folder(Path(out)) as place:
+        threads = threads_for(predictor.engine)
+        images = score_images(predictor, dataset, split, track=track, threads=threads)
+        evaluation = replace(
+            summed(split, predictor.classes, images, weights=predictor.description),
+            notes=(predictor.note, *dataset.notes),
+            engine=_answered(predictor),
+        )
+        if place is not None:
+            _write(place, known, model, evaluation)
     return evaluation
+
+
+def _refuse_run(out: Path) -> None:
+    if RunFolder(out).is_run:
+        raise RunError(
+            out,
+            found="holds a run",
+            allowed="scores go into a folder of their own, for a run has some of its own training",
+            fix="Give another --out, such as a folder inside it.",
+        )
 
 
 def _answered(predictor: "Predictor") -> str:
@@ -215,12 +229,14 @@ def _model(run_or_file: str | Path, predictor: "Predictor", options: "Loading") 
     }
 
 
-def _write(out: Path, evaluation: Evaluation, dataset: "DataSet", model: dict[str, Any]) -> None:
-    make_folder(out)
-    known = {"root": str(dataset.root.resolve()), **dataset.fingerprint()}
-    for name, value in (("dataset", known), ("model", model), ("scores", evaluation.to_dict())):
-        text = json.dumps(value, ensure_ascii=False, indent=None if value is known else 1)
-        write_whole(out / f"{name}.json", text.encode())
+def _write(
+    place: Path, dataset: dict[str, Any], model: dict[str, Any], evaluation: Evaluation
+) -> None:
+    """Write what was scored into a hidden folder of `out`."""
+    with refusals_told(place.parent):
+        write_whole(place / "dataset.json", json_bytes(dataset, indent=None))
+        write_whole(place / "model.json", json_bytes(model))
+        write_whole(place / "scores.json", json_bytes(evaluation.to_dict()))
 
 
 make_callable(sys.modules[__name__])

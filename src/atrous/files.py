@@ -1,6 +1,7 @@
 """Files written whole or not at all: a temporary name in the same folder, then a rename."""
 
 import contextlib
+import json
 import os
 import shutil
 import sys
@@ -8,7 +9,8 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO
+from threading import Lock
+from typing import IO, Any
 
 from atrous.errors import RunError
 
@@ -17,6 +19,8 @@ os.umask(UMASK)
 LOCK = ".lock"
 TEMPORARY = ".atrous-"  # what an interrupted write leaves behind begins with this
 WAIT = 0.02  # seconds between two looks at a lock
+_HELD: set[tuple[int, str]] = set()  # folders that a thread of a process holds
+_GUARD = Lock()
 
 
 def write_whole(
@@ -63,6 +67,35 @@ def whole_file(
         sync_folder(path.parent)
 
 
+def json_bytes(value: Any, *, indent: int | None = 1) -> bytes:
+    r"""JSON in UTF-8; of names of files that are no text, bytes are escaped, and read as they were.
+
+    Example:
+        >>> json_bytes({"name": "\udcff.png"}, indent=None)
+        b'{"name": "\\udcff.png"}'
+    """
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return text.encode("utf-8", "backslashreplace")
+
+
+@contextlib.contextmanager
+def refusals_told(path: Path) -> Iterator[None]:
+    """Writing to `path`: what the disk says against it is an error for its reader.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            path,
+            found=f"cannot be written ({error.strerror or error})",
+            allowed="what is made must be written there",
+            fix="Make room or get permission, or give another --out.",
+        ) from None
+
+
 def make_folder(path: Path) -> None:
     """Make a folder, with those above it, to write into.
 
@@ -88,15 +121,17 @@ def whole_folder(path: Path) -> Iterator[Path]:
     whole; what a kill leaves is removed by the next that writes there.
 
     Raises:
-        RunError: another process is writing there, or it cannot be made.
+        RunError: another process is writing there, or it cannot be made or written to.
     """
     with claimed(path):
-        remove_leftovers(path)
-        place = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=path))
+        with refusals_told(path):
+            remove_leftovers(path)
+            place = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=path))
         try:
             yield place
             for child in sorted(place.iterdir(), key=lambda child: (child.is_file(), child.name)):
-                os.replace(child, path / child.name)
+                with refusals_told(path / child.name):
+                    os.replace(child, path / child.name)
         finally:
             shutil.rmtree(place, ignore_errors=True)
 
@@ -124,24 +159,57 @@ def remove_leftovers(folder: Path) -> None:
 
 @contextlib.contextmanager
 def claimed(folder: Path, *, patience: float = 0.0) -> Iterator[None]:
-    """Hold `folder` for this process alone; made if need be, and gone again if left empty.
+    """Hold `folder` alone; it is made if need be, and gone again if left empty.
 
     The system lets go of the lock when the process ends, however it ends. `patience` is how many
-    seconds to wait for another process.
+    seconds to wait for another process, or another thread of this one.
 
     Raises:
-        RunError: another process holds it, or it cannot be made or written to.
+        RunError: another holds it, or it cannot be made or written to.
     """
-    file = _held(folder, until=time.monotonic() + patience)
+    until = time.monotonic() + patience
+    with _alone_here(folder, until=until):
+        file = _held(folder, until=until)
+        try:
+            yield
+        finally:
+            if sys.platform == "win32":  # where an open file cannot be removed
+                file.close()
+            with contextlib.suppress(OSError):  # it is not empty, or another holds it by now
+                (folder / LOCK).unlink(missing_ok=True)
+                folder.rmdir()
+            file.close()
+
+
+@contextlib.contextmanager
+def _alone_here(folder: Path, *, until: float) -> Iterator[None]:
+    """Hold `folder` among the threads of this process, to all of which the system gives a lock."""
+    mine = os.getpid(), os.path.normcase(os.path.realpath(folder))
+    while not _take(mine):
+        if time.monotonic() >= until:
+            raise _taken(folder, "another thread of this process")
+        time.sleep(WAIT)
     try:
         yield
     finally:
-        if sys.platform == "win32":  # where an open file cannot be removed
-            file.close()
-        with contextlib.suppress(OSError):  # it is not empty, or another holds it by now
-            (folder / LOCK).unlink(missing_ok=True)
-            folder.rmdir()
-        file.close()
+        with _GUARD:
+            _HELD.remove(mine)
+
+
+def _take(mine: tuple[int, str]) -> bool:
+    with _GUARD:
+        free = mine not in _HELD
+        _HELD.add(mine)
+    return free
+
+
+def _taken(folder: Path, by: str) -> RunError:
+    return RunError(
+        folder,
+        found=f"is being written by {by}",
+        allowed="it takes one at a time",
+        fix="Wait until it is done, or give another --out.",
+    )
 
 
 def _held(folder: Path, *, until: float) -> IO[bytes]:
@@ -167,12 +235,7 @@ def _held(folder: Path, *, until: float) -> IO[bytes]:
             if time.monotonic() < until:
                 time.sleep(WAIT)
                 continue
-            raise RunError(
-                folder,
-                found="is being written by another process",
-                allowed="it takes one at a time",
-                fix="Wait until it is done, or give another --out.",
-            ) from None
+            raise _taken(folder, "another process") from None
         if _is_at(file, path):
             return file
         file.close()

@@ -1,10 +1,31 @@
 """What this machine has."""
 
 import os
+from functools import cache
+from pathlib import Path
+
+CGROUPS = Path("/sys/fs/cgroup")
+# Of a container: time, and the period that it is of; in version 2 of cgroups, then in version 1.
+QUOTAS = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))
 
 
 def cores() -> int:
-    """Cores that this process may use: fewer than there are in a container or under taskset."""
+    """Cores that this process may use: by taskset, and by the CPU time of its container."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        there = len(os.sched_getaffinity(0))
+    else:
+        there = os.cpu_count() or 1
+    return min(there, quota(CGROUPS) or there)
+
+
+@cache
+def quota(groups: Path) -> int:
+    """The cores that a container's CPU time is worth, rounded up; 0 = it has no limit."""
+    for files in QUOTAS:
+        try:
+            time, period = map(int, " ".join((groups / file).read_text() for file in files).split())
+        except (OSError, ValueError):  # another version; "max", which is no limit
+            continue
+        if time > 0 and period > 0:
+            return -(-time // period)
+    return 0

@@ -23,6 +23,8 @@ Confusion = Int64[np.ndarray, "K K"]  # row: true class, column: predicted class
 MultilabelConfusion = Int64[np.ndarray, "K 2 2"]
 Task = Literal["multiclass", "binary", "multilabel"]  # one class a pixel; one of two; any of K
 PixelType = Literal["uint8", "uint16", "float32"]  # of a data set's pictures, and so of its models
+EngineName = Literal["torch", "onnxruntime", "openvino"]
+Precision = Literal["f32", "bf16", "int8"]  # of a model's numbers where it answers
 LayoutName = Literal[
     "camvid",
     "cityscapes",

@@ -3,16 +3,22 @@
 import json
 import shutil
 from dataclasses import replace
-from types import SimpleNamespace
+from math import nan
 
+import numpy as np
+import onnx
 import pytest
 
 import atrous.bench
-import atrous.export
+import atrous.verify
 from atrous.bench import Benchmark, Configuration, Row
 from atrous.classes import Classes
 from atrous.cli import exported as words
+from atrous.errors import RunError
 from atrous.exported import read_exported, write_exported
+from atrous.metrics.scores import scores_from
+from atrous.verify import Verification
+from atrous.verify.comparison import Comparison, Runtime
 
 
 def pairs(text):
@@ -52,22 +58,101 @@ def test_a_file_that_answers_otherwise_is_exit_code_1_with_its_reasons(
     assert code == 1 and not json.loads(out)["passed"]
 
 
-def test_export_says_what_was_written_and_how_to_go_on(cli, exported, tmp_path, monkeypatch):
-    run, model = exported
+def test_export_says_what_was_written_and_how_to_go_on(cli, exported, tmp_path):
+    alone = shutil.copytree(exported[0], tmp_path / "run")
+    (alone / "dataset.json").unlink()
+    out = tmp_path / "a b.onnx"
+    code, told, err = cli("export", alone, "--out", out, "--set", "predict.weights=best")
+    assert code == 0 and out.is_file()
+    assert told.startswith(f"file         {out}") and "best weights" in told
+    assert told == cli("info", out)[1]
+    assert "made-up pictures alone" in err and f"atrous predict '{out}' IMAGES" in err
+    code, told, _ = cli("export", alone, "--out", out, "--json")
+    facts = json.loads(told)
+    assert code == 0 and facts["file"] == str(out) and facts["verification"]["passed"]
+
+
+def test_a_run_folder_that_is_called_like_a_file_is_shown_as_a_run(cli, exported, tmp_path):
+    run = shutil.copytree(exported[0], tmp_path / "street.onnx")
+    code, out, _ = cli("info", run)
+    assert code == 0 and "last.safetensors" in out
+
+
+def test_an_option_that_is_named_counts_though_it_is_the_default(cli, monkeypatch):
     asked = {}
 
-    def export(run, *, out, **options):
+    def verify(*_, **options):
         asked.update(options)
-        shutil.copy(model, out)
-        return SimpleNamespace(notes=("Noted.",), to_dict=lambda: {"file": str(out)})
+        raise RunError("x", found="is", allowed="was", fix="Go.")
 
-    monkeypatch.setattr(atrous.export, "export", export)
-    out = tmp_path / "a b.onnx"
-    code, told, err = cli("export", run, "--out", out, "--set", "predict.weights=best")
-    assert code == 0 and asked["weights"] == "best" and asked["int8"] is None
-    assert told.startswith(f"file         {out}") and "verified" in told
-    assert "Noted." in err and f"atrous predict '{out}' IMAGES" in err
-    assert json.loads(cli("export", run, "--out", out, "--json")[1]) == {"file": str(out)}
+    monkeypatch.setattr(atrous.verify, "verify", verify)
+    assert cli("verify", "M", "R", "D", "--set", "predict.weights=last")[0] == 2
+    assert asked["weights"] == "last" and "output_stride" not in asked
+    asked.clear()
+    assert cli("verify", "M", "R", "D", "--set", "predict.engine=auto", "--threads", 0)[0] == 2
+    assert (asked["engine"], asked["threads"]) == ("auto", 0) and "weights" not in asked
+
+
+def compared(precision, *, failure=""):
+    """A runtime that answered as the reference, or failed after one of two pictures."""
+    classes = Classes(("sky", "road"))
+    right, shown = np.diag([50, 50]), 1 if failure else 2
+    return Comparison(
+        Runtime("onnxruntime", precision, "1"),
+        pictures=shown,
+        pixels=50 * shown,
+        differing=0,
+        flipped=0,
+        largest=0.0,
+        scale=3.0,
+        scores=scores_from(classes, 0 * right if failure else right),
+        reference=scores_from(classes, right),
+        ms=nan if failure else 1.0,
+        reference_ms=1.0,
+        failure=failure,
+    )
+
+
+def test_a_runtime_that_failed_has_no_scores_in_the_table():
+    rows = (compared("int8", failure="1.png: no luck"), compared("f32"))
+    told = words.verification_table(
+        Verification("m.onnx", "run", "data", Runtime("torch", "f32", "2"), "last", rows)
+    )
+    lines = {line.split()[0]: line.split() for line in told.splitlines() if line.strip()}
+    assert lines["sky"] == ["sky", "100.00", "-", "+0.00"]
+    failed = next(line for line in told.splitlines() if line.startswith("onnxruntime int8"))
+    assert failed.split()[-3:] == ["-", "-", "-"]
+    assert "2 pictures, 100 pixels" in told and "of the largest of their picture" in told
+    assert "onnxruntime int8: 1.png: no luck" in told
+
+
+GUEST = """classes = ["sky", "road", "tree"]
+mean = [1, 2, 3]
+std = [1, 2, 3]
+[verified]
+by = "hand"
+[scores]
+mIoU = "good"
+[quantised]
+float_layers = 3
+pictures = 4
+[model]
+name = "theirs"
+parameters = "few"
+"""
+
+
+def test_what_other_programs_say_of_a_file_is_told_plainly(cli, exported, tmp_path):
+    proto = onnx.load(exported[1])
+    del proto.metadata_props[:]
+    onnx.save(proto, tmp_path / "guest.onnx")
+    (tmp_path / "guest.toml").write_text(GUEST)
+    code, out, err = cli("info", tmp_path / "guest.onnx")
+    rows = {name.strip(): value.strip() for name, value in pairs(out).items()}
+    assert code == 0, err
+    assert rows["verified"] == "by hand" and rows["scores"] == "mIoU good"
+    assert rows["quantised"] == "float_layers 3, pictures 4"
+    assert rows["model"] == "name theirs, parameters few"
 
 
 def test_info_shows_the_manifest(cli, exported):
@@ -118,6 +203,10 @@ WRONG = [
     (["verify", "MODEL", "NOWHERE", "DATA"], "NOWHERE"),
     (["verify", "NOWHERE", "RUN", "DATA"], "NOWHERE"),
     (["verify", "MODEL", "RUN", "DATA", "--set", "predict.flip=true"], "no effect on verify"),
+    (["verify", "MODEL", "RUN", "DATA", "--set", "device=cpu"], "--set device: has no effect"),
+    (["export", "RUN", "--out", "OUT", "--set", "threads=2"], "--set threads: has no effect"),
+    (["export", "RUN", "--out", "OUT", "--set", "predict.flip=true"], "it follows predict.weights"),
+    (["export", "RUN", "--out", "."], "Give for example --out model.onnx"),
     (["bench", "MODEL", "--size", "big"], "HEIGHT,WIDTH"),
     (["bench", "NOWHERE"], "NOWHERE"),
     (["bench", "RUN", "--engine", "openvino"], "there is torch f32"),

@@ -3,6 +3,8 @@
 import importlib.util
 import io
 import json
+import os
+import sys
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from PIL import Image
 from rich.console import Console
 
 import atrous
-from atrous.cli import progress
+from atrous.cli import main, progress
 from atrous.cli.options import answering
 from atrous.cli.progress import Progress
 from tiny_models import contents, write_pictures, write_tiny
@@ -56,6 +58,65 @@ def test_every_output_has_a_flag_and_the_same_command_goes_on(cli, model, pictur
         cli("predict", model, pictures, "--out", tmp_path, *flags)[1] == f"4 masks in {tmp_path}\n"
     )
     assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("inputs", "out"), [("pictures", "."), ("pictures/**/*.*g", "pictures/masks")]
+)
+def test_masks_may_lie_beside_pictures_and_the_same_command_goes_on(
+    cli, model, tmp_path, monkeypatch, inputs, out
+):
+    write_pictures(tmp_path / "pictures", 3)
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        command = ["predict", model, inputs, "--out", out, "--threads", 1]
+        assert cli(*command)[:2] == (0, f"3 masks in {out}\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are bytes there")
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+def test_answers_are_utf_8_and_hold_any_name(model, tmp_path, monkeypatch, encoding):
+    write_pictures(tmp_path / "pictures", 2)
+    name = os.fsdecode("街道-".encode() + b"\xff")
+    for old, new in ((tmp_path / "pictures/000.png", name), (tmp_path / "pictures/a", "ä")):
+        old.rename(old.parent / f"{new}{old.suffix}")
+    page = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(page, encoding, write_through=True))
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    out = tmp_path / name
+    words = ["atrous", "predict", str(model), str(tmp_path / "pictures"), "--out", str(out)]
+    for more in ([], ["--json"]):
+        monkeypatch.setattr(sys, "argv", [*words, *more])
+        with pytest.raises(SystemExit) as exit:
+            main()
+        assert not exit.value.code
+    line, _, answer = page.getvalue().partition(b"\n")
+    assert line == b"2 masks in " + os.fsencode(out)
+    assert str(out / f"{name}.png") in json.loads(answer.decode("utf-8"))["masks"]
+
+
+PERSON = "guest_models/deeplabv3plus_mnv2_dm05_person_nchw.onnx"
+SIDE = """
+classes = ["background", "person"]
+mean = [127.5, 127.5, 127.5]
+std = [127.5, 127.5, 127.5]
+size = [513, 513]
+"""
+
+
+def test_a_model_of_another_program_with_its_manifest_gives_what_python_gives(
+    cli, shared_data, tmp_path
+):
+    file, picture = shared_data / PERSON, shared_data / "dense_crf/im3.png"
+    side = tmp_path / "side.toml"
+    side.write_text(SIDE)
+    flags = ["--engine", "onnxruntime", "--threads", 1, "--manifest", side]
+    code, out, _ = cli("predict", file, picture, "--out", tmp_path / "out", *flags)
+    assert (code, out) == (0, f"1 masks in {tmp_path / 'out'}\n")
+    predictor = atrous.load(file, manifest=side, engine="onnxruntime", threads=1)
+    with Image.open(tmp_path / "out/im3.png") as mask:
+        found = np.asarray(mask)
+    assert np.array_equal(found, predictor(picture).mask) and 0.05 < found.mean() < 0.5
 
 
 def test_failures_are_listed_at_the_end_with_reasons(cli, model, pictures, tmp_path):

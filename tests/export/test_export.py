@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import onnx
 import pytest
 from made import BASIC, made_run
 from onnx import numpy_helper
+from PIL import Image
 
 import atrous
 from atrous.classes import Classes
@@ -51,6 +53,15 @@ def ready(graph: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("atrous.export.graph.graph_of", lambda model: graph)
 
 
+def failing(code: int) -> Any:
+    """A function that the disk refuses."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    return fail
+
+
 class TestTheFile:
     def test_it_answers_as_the_run(self, run, exported, shapes):
         ours, theirs = atrous.load(exported.path), atrous.load(run)
@@ -82,6 +93,7 @@ class TestTheFile:
         record = exported.manifest.verified
         assert record is not None
         assert (record["data"], record["pictures"]) == (shapes.name, 3)
+        assert record["reference_mIoU"] == exported.verification.rows[0].reference.miou
         assert {row["engine"] for row in record["runtimes"]} >= {"onnxruntime"}
         assert all(row["flipped"] == 0 for row in record["runtimes"])
         assert str(shapes.parent).encode() not in exported.path.read_bytes()
@@ -131,6 +143,14 @@ class TestWithoutADataSet:
             assert abs(picture[..., 0].mean() - 100) < 3
 
 
+class TestARunFolderOfSuchAName:
+    """`street.onnx/` is a run like others."""
+
+    def test_it_is_exported(self, ready, tmp_path):
+        run = made_run(tmp_path / "street.onnx", GRASS)
+        assert atrous.export(run, out=tmp_path / "a.onnx").path.is_file()
+
+
 class TestScores:
     def test_those_of_the_same_weights_go_with_the_file(self, run, ready, tmp_path):
         scores = {"split": "val", "mIoU": 0.5, "images": [1, 2], "rules": "long", "weights": ""}
@@ -145,8 +165,25 @@ class TestWhatIsRefused:
     @pytest.mark.parametrize("name", ["a.pt", "a", "folder.onnx"])
     def test_another_ending_or_a_folder(self, run, tmp_path, name):
         (tmp_path / "folder.onnx").mkdir()
-        with pytest.raises(RecipeError, match=name):
+        with pytest.raises(RecipeError, match=name) as caught:
             atrous.export(run, out=tmp_path / name)
+        assert caught.value.fix == "Give for example --out model.onnx."
+
+    def test_the_folder_itself(self, run):
+        with pytest.raises(RecipeError, match=r"is \. \(a folder\)"):
+            atrous.export(run, out=".")
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            ({"samples": 0}, "samples: is 0"),
+            ({"samples": 3, "int8": "DATA"}, "are given with int8"),
+            ({"data": "DATA", "int8": "DATA"}, "are given with int8"),
+        ],
+    )
+    def test_what_would_have_no_effect(self, tmp_path, options, said):
+        with pytest.raises(RecipeError, match=said):
+            atrous.export(tmp_path / "none", out=tmp_path / "a.onnx", **options)
 
     def test_an_exported_file(self, exported, tmp_path):
         with pytest.raises(WeightsError, match="exported file already"):
@@ -171,23 +208,38 @@ class TestWhatIsRefused:
             atrous.export(run, out=tmp_path / "file" / "a.onnx")
 
     def test_a_full_disk(self, run, ready, tmp_path, monkeypatch):
-        def full(*_: object, **__: object) -> None:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-        monkeypatch.setattr("atrous.exported.write_whole", full)
+        monkeypatch.setattr("atrous.exported.write_whole", failing(errno.ENOSPC))
         with pytest.raises(RunError, match="No space"):
-            atrous.export(run, out=tmp_path / "a.onnx")
+            atrous.export(run, out=tmp_path / "new" / "folder" / "a.onnx")
+        assert not [*tmp_path.iterdir()]
+
+    def test_a_folder_that_may_not_be_written_to_before_the_run_is_looked_at(
+        self, tmp_path, monkeypatch
+    ):
+        monkeypatch.setattr("tempfile.mkdtemp", failing(errno.EROFS))
+        with pytest.raises(RunError, match=r"a\.onnx: cannot be written \(Read-only"):
+            atrous.export(tmp_path / "none", out=tmp_path / "new" / "a.onnx")
+        assert not [*tmp_path.iterdir()]
+
+    def test_what_goes_wrong_with_other_files_is_not_said_of_this_one(
+        self, run, ready, tmp_path, monkeypatch
+    ):
+        monkeypatch.setattr("atrous.export.gate.passed", failing(errno.EIO))
+        with pytest.raises(OSError, match="Input/output error"):
+            atrous.export(run, out=tmp_path / "new" / "a.onnx")
         assert not [*tmp_path.iterdir()]
 
 
-class TestTheGate:
-    def changed(self, graph: bytes, name: str, change: Any) -> bytes:
-        model = onnx.load_from_string(graph)
-        tensor = next(tensor for tensor in model.graph.initializer if tensor.name == name)
-        values = change(numpy_helper.to_array(tensor)).astype(np.float32)
-        tensor.CopyFrom(numpy_helper.from_array(values, name))
-        return model.SerializeToString()
+def changed(graph: bytes, name: str, change: Any) -> bytes:
+    """The graph with other values of this name."""
+    model = onnx.load_from_string(graph)
+    tensor = next(tensor for tensor in model.graph.initializer if tensor.name == name)
+    values = change(numpy_helper.to_array(tensor)).astype(np.float32)
+    tensor.CopyFrom(numpy_helper.from_array(values, name))
+    return model.SerializeToString()
 
+
+class TestTheGate:
     @pytest.mark.parametrize(
         ("name", "change", "reason"),
         [
@@ -199,7 +251,7 @@ class TestTheGate:
     def test_a_graph_that_answers_otherwise_becomes_no_file(
         self, run, graph, tmp_path, monkeypatch, name, change, reason
     ):
-        other = self.changed(graph, name, change)
+        other = changed(graph, name, change)
         monkeypatch.setattr("atrous.export.graph.graph_of", lambda model: other)
         before = tmp_path / "a.onnx"
         before.write_bytes(b"an older one")
@@ -208,6 +260,19 @@ class TestTheGate:
         assert "report its recipe" in caught.value.fix
         assert before.read_bytes() == b"an older one"
         assert [path.name for path in tmp_path.iterdir()] == ["a.onnx"]
+
+    def test_made_up_pictures_must_keep_their_masks_where_nothing_else_is_compared(
+        self, graph, tmp_path, monkeypatch
+    ):
+        """The same fault as with a data set: small in logits, seen in masks."""
+        other = changed(graph, "pixels.mean", lambda mean: mean + 0.3)
+        monkeypatch.setattr("atrous.export.graph.graph_of", lambda model: other)
+        (tmp_path / "data").mkdir()
+        for name, data in (("alone", None), ("changed", tmp_path / "data")):
+            run = made_run(tmp_path / name, GRASS, data=data)
+            with pytest.raises(WeightsError, match="differ and are no ties"):
+                atrous.export(run, out=tmp_path / "a.onnx")
+        assert not (tmp_path / "a.onnx").exists()
 
     def test_a_graph_that_knows_its_size_becomes_no_file(self, run, graph, tmp_path, monkeypatch):
         model = onnx.load_from_string(graph)
@@ -231,7 +296,7 @@ class TestWholeNumbers:
         self, run, ready, shapes, tmp_path, monkeypatch
     ):
         monkeypatch.setattr("atrous.export.search.best_quantised", self.search)
-        result = atrous.export(run, out=tmp_path / "a.onnx", int8=shapes, samples=1)
+        result = atrous.export(run, out=tmp_path / "a.onnx", int8=shapes)
         train = open_dataset(shapes, classes=GRASS, only="train").split("train")
         assert len(self.images) == len(train) == 10
         assert all(image.shape == (72, 96, 3) and image.dtype == np.uint8 for image in self.images)
@@ -239,6 +304,25 @@ class TestWholeNumbers:
         assert result.manifest.precision == "int8"
         assert result.manifest.quantised == {"pictures": 10, "seed": 0}
         assert result.verification.rows[0].pictures == 4
+
+    @pytest.mark.parametrize(
+        ("void", "reason"), [(False, "mIoU falls by"), (True, "nothing to judge by")]
+    )
+    def test_a_spoiled_graph_becomes_no_file(
+        self, run, ready, graph, shapes, tmp_path, monkeypatch, void, reason
+    ):
+        """Neither where scores show it, nor where val has no truth that could."""
+        spoiled = changed(graph, "encoder.layers.2.0.weight", lambda weight: 0 * weight)
+        monkeypatch.setattr(
+            "atrous.export.search.best_quantised", lambda *_, **__: Quantised(spoiled, {})
+        )
+        data = shutil.copytree(shapes, tmp_path / "data")
+        for mask in (data / "val" / "masks").iterdir() if void else ():
+            Image.fromarray(np.full((72, 96), 255, np.uint8)).save(mask)
+        with pytest.raises(WeightsError, match=reason) as caught:
+            atrous.export(run, out=tmp_path / "a.onnx", int8=data)
+        assert "Leave --int8 out" in caught.value.fix
+        assert not (tmp_path / "a.onnx").exists()
 
     def test_without_a_data_set_there_is_nothing_to_see(self, run, ready, tmp_path):
         (tmp_path / "none").mkdir()

@@ -29,14 +29,14 @@ def pairs(draw):
     return draw(arrays(np.uint8, mask.shape, elements=st.integers(0, 3))), mask
 
 
-def zone_of(mask, distance, parallel=True):
-    return border_zone(mask, distance=distance, ignore_index=VOID, parallel=parallel)
+def zone_of(mask, distance, threads=2):
+    return border_zone(mask, distance=distance, ignore_index=VOID, threads=threads)
 
 
-def counts_of(pair, distance, parallel=True):
+def counts_of(pair, distance, threads=2):
     pred, mask = pair
     return border_counts(
-        pred, mask, num_classes=4, ignore_index=VOID, distance=distance, parallel=parallel
+        pred, mask, num_classes=4, ignore_index=VOID, distance=distance, threads=threads
     )
 
 
@@ -57,15 +57,15 @@ def test_the_zone_is_that_of_all_distances(mask, distance):
     assert np.array_equal(
         border_zone_reference(mask, distance=distance, ignore_index=255), expected
     )
-    assert np.array_equal(zone_of(mask, distance, parallel=False), expected)
-    assert np.array_equal(zone_of(mask, distance, parallel=True), expected)
+    assert np.array_equal(zone_of(mask, distance, threads=1), expected)
+    assert np.array_equal(zone_of(mask, distance, threads=2), expected)
 
 
 @given(pairs(), distances)
 def test_the_kernel_counts_what_numpy_counts(pair, distance):
     expected = border_counts_reference(*pair, num_classes=4, ignore_index=VOID, distance=distance)
-    assert np.array_equal(counts_of(pair, distance, parallel=False), expected)
-    assert np.array_equal(counts_of(pair, distance, parallel=True), expected)
+    assert np.array_equal(counts_of(pair, distance, threads=1), expected)
+    assert np.array_equal(counts_of(pair, distance, threads=2), expected)
 
 
 @given(pairs(), distances)

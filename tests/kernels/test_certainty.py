@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atrous.kernels.certainty import (
+    _measure,
     confidence_at_pixels,
     confidence_at_pixels_reference,
     entropy_at_pixels,
@@ -38,11 +39,11 @@ def cases(draw):
     return logits.astype(np.float32), {"grid": draw(placements), "size": size, "task": task}
 
 
-@given(cases(), st.booleans())
-def test_each_measure_is_what_full_size_logits_say(case, parallel):
+@given(cases(), st.integers(1, 3))
+def test_each_measure_is_what_full_size_logits_say(case, threads):
     logits, where = case
     for measure, reference in MEASURES.items():
-        made, expected = measure(logits, **where, parallel=parallel), reference(logits, **where)
+        made, expected = measure(logits, **where, threads=threads), reference(logits, **where)
         assert made.dtype == np.float32 and made.shape == expected.shape
         # A logit of 300 has roundings of 3e-5, which its probability inherits.
         scale = min(np.abs(logits).max(), 88) if len(logits) else 0
@@ -57,6 +58,16 @@ def test_strips_laid_together_are_the_whole(case, data):
         parts = [measure(logits, **where, rows=rows) for rows in (slice(0, cut), slice(cut, None))]
         whole = measure(logits, **where)
         assert np.array_equal(np.concatenate(parts, axis=-2), whole)
+
+
+def test_strips_are_measured_by_the_machine_code_of_the_whole():
+    """Strips of planes had a type of their own: it was compiled in the middle of a folder."""
+    logits = np.random.default_rng(0).normal(size=(5, 6, 7)).astype(np.float32)
+    for measure in MEASURES:
+        for threads, rows in ((1, None), (3, None), (1, slice(3, 20)), (3, slice(3, 20))):
+            where = {"grid": Grid(4), "size": (24, 28), "task": "multiclass", "rows": rows}
+            measure(logits, **where, threads=threads)
+    assert len(_measure.signatures) == 1  # pyright: ignore[reportFunctionMemberAccess]
 
 
 @given(cases())

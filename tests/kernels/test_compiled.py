@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from atrous.kernels import compiled
 from atrous.kernels.compiled import in_strips
 from atrous.kernels.resize import argmax_at_pixels
 from atrous.types import Grid
@@ -13,7 +14,7 @@ LOGITS = np.random.default_rng(0).normal(size=(5, 128, 128)).astype(np.float32)
 
 
 def mask():
-    return argmax_at_pixels(LOGITS, grid=Grid(8), size=(1024, 1024), parallel=True)
+    return argmax_at_pixels(LOGITS, grid=Grid(8), size=(1024, 1024), threads=2)
 
 
 def test_a_parallel_kernel_leaves_the_thread_count_of_torch_alone():
@@ -32,8 +33,21 @@ def test_strips_cover_every_row_once():
         def work(first, end, seen=seen):
             seen[first:end] += 1
 
-        in_strips(work, rows, parallel=True)
+        in_strips(work, rows, threads=2)
         assert (seen == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("threads", "rows", "strips"),
+    [(1, 9, 1), (3, 9, 3), (0, 9, 4), (99, 9, 4), (4, 2, 2), (0, 0, 1)],
+)
+def test_there_is_a_strip_for_each_thread_but_no_more_than_cores_or_rows(
+    threads, rows, strips, monkeypatch
+):
+    monkeypatch.setattr(compiled, "cores", lambda: 4)
+    seen = []
+    in_strips(lambda *strip: seen.append(strip), rows, threads=threads)
+    assert len(seen) == strips
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks")

@@ -11,8 +11,8 @@ from atrous.kernels.counts import (
 )
 
 
-def counts_of(pred, mask, parallel=True):
-    return confusion_counts(pred, mask, num_classes=4, ignore_index=255, parallel=parallel)
+def counts_of(pred, mask, threads=2):
+    return confusion_counts(pred, mask, num_classes=4, ignore_index=255, threads=threads)
 
 
 @st.composite
@@ -26,8 +26,8 @@ def pairs(draw):
 @given(pairs())
 def test_the_kernel_counts_what_numpy_counts(pair):
     expected = confusion_counts_reference(*pair, num_classes=4, ignore_index=255)
-    assert np.array_equal(counts_of(*pair, parallel=False), expected)
-    assert np.array_equal(counts_of(*pair, parallel=True), expected)
+    assert np.array_equal(counts_of(*pair, threads=1), expected)
+    assert np.array_equal(counts_of(*pair, threads=2), expected)
 
 
 @given(pairs())
@@ -53,8 +53,8 @@ def test_uint16_masks_count_too():
     assert counts[299, 299] == counts.sum() == 1
 
 
-def bits_of(pred, mask, parallel=True):
-    return multilabel_counts(pred, mask, num_classes=3, ignore_index=8, parallel=parallel)
+def bits_of(pred, mask, threads=2):
+    return multilabel_counts(pred, mask, num_classes=3, ignore_index=8, threads=threads)
 
 
 @st.composite
@@ -70,8 +70,8 @@ def pairs_of_bits(draw):
 @given(pairs_of_bits())
 def test_the_kernel_counts_bits_as_numpy_does(pair):
     expected = multilabel_counts_reference(*pair, num_classes=3, ignore_index=8)
-    assert np.array_equal(bits_of(*pair, parallel=False), expected)
-    assert np.array_equal(bits_of(*pair, parallel=True), expected)
+    assert np.array_equal(bits_of(*pair, threads=1), expected)
+    assert np.array_equal(bits_of(*pair, threads=2), expected)
 
 
 @given(pairs_of_bits())

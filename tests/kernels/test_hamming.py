@@ -22,10 +22,10 @@ def sets(draw):
     return hashes, vectors, {"places": places, "signs": signs, "groups": groups}
 
 
-@given(sets(), st.booleans(), st.sampled_from([-1e6, 0.0, 500.0]))
-def test_the_kernel_finds_what_a_look_at_every_pair_finds(case, parallel, floor):
+@given(sets(), st.integers(1, 3), st.sampled_from([-1e6, 0.0, 500.0]))
+def test_the_kernel_finds_what_a_look_at_every_pair_finds(case, threads, floor):
     hashes, vectors, rest = case
-    found = earlier_twins(hashes, vectors, **rest, floor=floor, parallel=parallel)
+    found = earlier_twins(hashes, vectors, **rest, floor=floor, threads=threads)
     expected = earlier_twins_reference(hashes, vectors, **rest, floor=floor)
     for one, other in zip(found, expected, strict=True):
         assert np.array_equal(one, other)

@@ -78,20 +78,20 @@ def strips_of_small_pictures():
         yield
 
 
-@given(cases(), st.booleans())
-def test_the_kernel_is_resize_then_argmax(case, parallel):
+@given(cases(), st.integers(1, 3))
+def test_the_kernel_is_resize_then_argmax(case, threads):
     """To the last pixel: what rounding could turn is interpolated, as the reference does."""
     logits, grid, size = case
-    mask = argmax_at_pixels(logits, grid=grid, size=size, dtype=np.uint16, parallel=parallel)
+    mask = argmax_at_pixels(logits, grid=grid, size=size, dtype=np.uint16, threads=threads)
     expected = argmax_at_pixels_reference(logits, grid=grid, size=size, dtype=np.uint16)
     assert np.array_equal(mask, expected)
 
 
-@given(cases(62), st.booleans())
-def test_the_threshold_kernel_is_resize_then_comparison(case, parallel):
+@given(cases(62), st.integers(1, 3))
+def test_the_threshold_kernel_is_resize_then_comparison(case, threads):
     logits, grid, size = case
     dtype = np.uint8 if len(logits) < 8 else np.int64
-    mask = threshold_at_pixels(logits, grid=grid, size=size, dtype=dtype, parallel=parallel)
+    mask = threshold_at_pixels(logits, grid=grid, size=size, dtype=dtype, threads=threads)
     assert mask.dtype == dtype
     expected = threshold_at_pixels_reference(logits, grid=grid, size=size, dtype=dtype)
     assert np.array_equal(mask, expected)
@@ -163,9 +163,9 @@ def test_ties_go_to_the_lower_class():
 
 
 @pytest.mark.parametrize("decide", DECIDE)
-@pytest.mark.parametrize("parallel", [False, True])
+@pytest.mark.parametrize("threads", [1, 2])
 @given(data=st.data())
-def test_nan_is_refused_with_its_class_and_cell(decide, parallel, data):
+def test_nan_is_refused_with_its_class_and_cell(decide, threads, data):
     """Wherever it lies, also where no pixel reads it."""
     random = np.random.default_rng(0)
     logits = random.normal(size=(11, 5, 6)).astype(np.float32)
@@ -173,7 +173,7 @@ def test_nan_is_refused_with_its_class_and_cell(decide, parallel, data):
     size = data.draw(st.sampled_from([(1, 1), (20, 24), (9, 3), (50, 50)]))
     logits[k, y, x] = np.nan
     with pytest.raises(ValueError, match=rf"NaN.* class {k}, cell \({y}, {x}\)"):
-        decide(logits, grid=Grid(4), size=size, dtype=np.int64, parallel=parallel)
+        decide(logits, grid=Grid(4), size=size, dtype=np.int64, threads=threads)
 
 
 def test_rows_refuse_the_nan_that_they_read():

@@ -101,6 +101,8 @@ def test_where_the_zones_cover_all_boundary_iou_is_iou(pair):
 class Pictures:
     """Pairs of masks as a data set and as its predictor, which sees a picture's number."""
 
+    threads = 1
+
     def __init__(self, pairs, classes=CLASSES):
         self.pairs, self.classes = pairs, classes
 

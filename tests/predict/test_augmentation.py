@@ -1,5 +1,7 @@
 """Pictures shown more than once: laws of the mean over mirror images and scales."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ from atrous.data.images import resized
 from atrous.errors import RecipeError
 from atrous.kernels.resize import argmax_at_pixels, positions
 from atrous.predict.augmentation import AS_IT_IS, Augmentation, moved, pixel_rows, scaled
-from atrous.predict.predictor import Predictor
+from atrous.predict.predictor import Predictor, load
 from atrous.types import Grid, Spread
 
 PLACEMENTS = (Grid(4), Grid(8, 0.5), Grid(1), Spread(), Spread(multiple=8), Spread(True))
@@ -56,6 +58,34 @@ def test_without_augmentation_the_engine_is_asked_once_and_its_answer_is_kept():
         lambda image: asked.append(image) or answer, noise(9, 14), grid=Grid(4)
     )
     assert logits is answer and len(asked) == 1
+
+
+AUGMENTATIONS = (AS_IT_IS, Augmentation(flip=True), Augmentation(True, (0.5, 1.0, 1.5, 2.0)))
+
+
+@pytest.mark.parametrize("augmentation", AUGMENTATIONS, ids=str)
+@pytest.mark.parametrize("banned", [0, 1, 2])
+def test_a_class_of_minus_infinity_is_never_there(augmentation, banned):
+    """And no warning, which are errors here: infinity times 0 was one, and NaN."""
+
+    def answer(shown):
+        logits = means(shown)
+        logits[banned] = -np.inf
+        return logits
+
+    image, grid = noise(21, 30), Grid(STRIDE)
+    logits = augmentation.logits(answer, image, grid=grid)
+    mask = argmax_at_pixels(logits, grid=grid, size=image.shape[:2])
+    plain = augmentation.logits(means, image, grid=grid)
+    others = argmax_at_pixels(np.delete(plain, banned, 0), grid=grid, size=image.shape[:2])
+    assert np.array_equal(mask, np.delete(np.arange(3), banned)[others])
+
+
+@pytest.mark.parametrize("augmentation", AUGMENTATIONS, ids=str)
+def test_nan_stays_nan(augmentation):
+    image = noise(8, 12)
+    logits = augmentation.logits(lambda shown: means(shown) * np.nan, image, grid=Grid(STRIDE))
+    assert np.isnan(logits).all()
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 99))
@@ -154,18 +184,33 @@ def test_scales_that_cannot_be_averaged_are_named(scales):
         Augmentation(scales=scales)
 
 
-def test_every_engine_is_asked_for_every_view():
-    class Counting:
-        grid, bands, dtype, lanes = Grid(STRIDE), 3, "uint8", 1
-        shown = ()
+class Watched:
+    """An engine that knows what it was shown."""
 
-        def __call__(self, images):
-            self.shown += (images.shape,)
-            return means(images[0])[None]
+    def __init__(self, engine):
+        self.engine, self.shown = engine, []
 
-    engine = Counting()
-    augmentation = Augmentation(True, (0.5, 1.0))
-    predictor = Predictor(engine, Classes(("a", "b", "c")), augmentation=augmentation)  # pyright: ignore[reportArgumentType]
+    def __getattr__(self, name):
+        return getattr(self.engine, name)
+
+    def __call__(self, images):
+        self.shown.append(images.shape)
+        return self.engine(images)
+
+
+@pytest.mark.parametrize("engine", ["torch", "onnxruntime", "openvino"])
+def test_every_engine_is_asked_for_every_view(engine, tiny):
+    pytest.importorskip(engine)
+    if engine == "torch":
+        from atrous.models.build import build
+        from atrous.predict.engines.torch import TorchEngine
+
+        model = TorchEngine(build("fcn_basic", num_classes=3))
+        predictor = Predictor(model, Classes(("a", "b", "c")))
+    else:
+        predictor = load(tiny, engine=engine, threads=1)
+    watched, augmentation = Watched(predictor.engine), Augmentation(True, (0.5, 1.0))
+    predictor = replace(predictor, engine=watched, augmentation=augmentation)  # pyright: ignore[reportArgumentType]
     assert predictor(noise(9, 13)).mask.shape == (9, 13)
     assert augmentation.views == 4
-    assert sorted(engine.shown) == [(1, 4, 6, 3)] * 2 + [(1, 9, 13, 3)] * 2
+    assert sorted(watched.shown) == [(1, 4, 6, 3)] * 2 + [(1, 9, 13, 3)] * 2

@@ -13,6 +13,7 @@ from PIL import Image
 
 from atrous.errors import RecipeError, WeightsError
 from atrous.exported import write_exported
+from atrous.machine import cores
 from atrous.predict.engines import open_engine
 from atrous.types import Grid, Spread
 
@@ -108,11 +109,21 @@ def test_an_engine_knows_its_file_and_is_said_aloud(file, engine):
     found = opened(file, engine)
     assert found.engine.name == engine and found.engine.precision == "f32"
     assert found.engine.grid == Grid(2, 0.5)
-    assert (found.engine.bands, found.engine.dtype, found.engine.lanes) == (3, "uint8", 1)
+    assert (found.engine.bands, found.engine.dtype) == (3, "uint8")
+    assert (found.engine.lanes, found.engine.threads) == (1, 2)
     assert found.description == "small weights" and found.classes == manifest_of().classes
     assert found.note.startswith(f"Engine: {engine} ") and found.note.endswith(", f32, 2 threads.")
     assert opened(file, engine, lanes=2).note.endswith(", f32, 2 threads in 2 lanes.")
     assert opened(file, engine, threads=1, lanes=4).engine.lanes == 1
+
+
+@pytest.mark.parametrize(("threads", "lanes", "pool"), [(4, 1, 4), (4, 2, 3), (3, 3, 1)])
+def test_the_calls_of_onnxruntime_and_its_workers_are_as_many_as_the_threads(
+    file, threads, lanes, pool
+):
+    """Its pool counts one call, and has a worker less than that."""
+    engine = opened(file, "onnxruntime", threads=threads, lanes=lanes).engine
+    assert runtime_of(engine).session.get_session_options().intra_op_num_threads == pool
 
 
 @needs_openvino
@@ -135,12 +146,14 @@ def test_bf16_is_taken_where_it_is_asked_for_and_there_is_some(file):
 
 
 @every_engine
-def test_sizes_that_come_again_are_answered_as_before(tmp_path, engine):
-    answer = opened(written(tmp_path, graph(int8=True), precision="int8"), engine).engine
+@pytest.mark.parametrize("precision", ["f32", "int8"])
+def test_sizes_that_come_again_are_answered_as_before(tmp_path, engine, precision):
+    file = written(tmp_path, graph(int8=precision == "int8"), precision=precision)
+    answer = opened(file, engine).engine
     shown = [pictures(1, 16, 20 + 2 * i) for i in range(7)]
     first = [answer(images) for images in shown]
-    assert answer.precision == "int8"
-    assert np.allclose(first[0], logits_of(shown[0]), atol=1.0)  # rounded to 0.05
+    assert answer.precision == precision
+    assert np.allclose(first[0], logits_of(shown[0]), atol=1.0)  # int8 is rounded to 0.05
     for _ in range(9):
         again = [answer(images) for images in shown]
         assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
@@ -158,6 +171,46 @@ def test_sizes_that_take_turns_are_not_compiled_again_and_again(tmp_path, monkey
     for i in range(7 * 40):
         answer(pictures(1, 16, 20 + 2 * (i % 7)))
     assert len(made) == 7
+
+
+@needs_openvino
+def test_a_size_that_cannot_be_compiled_is_answered_as_before(tmp_path, monkeypatch):
+    answer = opened(written(tmp_path, graph(int8=True), precision="int8"), "openvino").engine
+    images, tried = pictures(1, 16, 20), []
+    first = answer(images)
+
+    def out_of_memory(model):
+        tried.append(model)
+        raise MemoryError
+
+    monkeypatch.setattr(runtime_of(answer).sizes, "compiled", out_of_memory)
+    assert all(np.array_equal(answer(images), first) for _ in range(20))
+    assert len(tried) == 1
+
+
+@needs_openvino
+def test_a_compilation_for_a_size_is_taken_if_it_answers_alike_to_the_bit(file, monkeypatch):
+    from atrous.predict.engines.openvino import _Compiled
+
+    answer = opened(file, "openvino").engine
+    images, runs = pictures(1, 16, 20), _Compiled.__call__
+    first, dynamic = answer(images), runtime_of(answer).any_size
+
+    def nearly(model, pixels):
+        given = runs(model, pixels)
+        return given if model is dynamic else np.nextafter(given, np.float32(np.inf))
+
+    monkeypatch.setattr(_Compiled, "__call__", nearly)
+    assert all(np.array_equal(answer(images), first) for _ in range(20))
+    assert not runtime_of(answer).sizes.kept
+
+
+@needs_openvino
+def test_large_weights_are_held_once(file, monkeypatch):
+    from atrous.predict.engines import openvino
+
+    monkeypatch.setattr(openvino, "ROOM", file.stat().st_size // 2)
+    assert runtime_of(opened(file, "openvino").engine).sizes is None
 
 
 def test_openvino_answers_where_it_is_installed_and_else_onnxruntime(file, monkeypatch):
@@ -179,6 +232,8 @@ REFUSED = [
     ({"output_stride": 8}, r"output_stride: is 8"),
     ({"device": "cuda"}, r"device: is 'cuda'"),
     ({"manifest": "other.toml"}, r"manifest other\.toml: is given"),
+    ({"threads": -1}, r"threads: is -1, but .* 0"),
+    ({"lanes": -2}, r"lanes: is -2, but .* 0"),
 ]
 
 
@@ -194,6 +249,8 @@ def test_what_a_file_cannot_do_is_refused(file, options, message):
         ({"engine": "openvino"}, r"runs answer with torch\. Export it first"),
         ({"precision": "int8"}, r"runs answer in f32\. Export it first"),
         ({"manifest": "other.toml"}, r"a run knows its own"),
+        ({"threads": -1}, r"threads: is -1, but .* 0"),
+        ({"lanes": -2}, r"lanes: is -2, but .* 0"),
     ],
 )
 def test_what_a_run_cannot_do_is_refused(tmp_path, options, message):
@@ -207,6 +264,8 @@ def test_torch_says_which_engine_it_is():
 
     engine = TorchEngine(build("fcn_basic", num_classes=2))
     assert (engine.name, engine.precision, engine.lanes) == ("torch", "f32", 1)
+    assert engine.threads == cores()
+    assert TorchEngine(engine.model, threads=3).threads == 3
 
 
 @every_engine
@@ -235,7 +294,7 @@ def test_pictures_of_other_bands_are_a_typed_error(file, engine):
     answer = opened(file, engine).engine
     with pytest.raises(WeightsError, match=r"cannot be run with uint8 1 x 8 x 8 x 4") as caught:
         answer(np.zeros((1, 8, 8, 4), np.uint8))
-    assert engine in str(caught.value)
+    assert engine in str(caught.value) and "fit into memory" in str(caught.value)
     assert answer(pictures(1, 8, 8)).shape == (1, K, 4, 4)  # it goes on
 
 
@@ -279,6 +338,30 @@ def test_a_guest_gets_pictures_in_its_own_form(tmp_path, engine, axes):
     found = opened(guest(tmp_path, f'layout = "{axes}"\n', axes=axes), engine)
     assert found.engine.grid == Spread() and found.description == "the graph of guest.onnx"
     assert np.allclose(found.engine(images), logits_of(images), atol=1e-4)
+
+
+@every_engine
+@pytest.mark.parametrize("axes", ["NCHW", "NHWC"])
+def test_of_as_many_cells_as_classes_the_layout_says_where_the_classes_are(tmp_path, engine, axes):
+    images = pictures(1, 2 * K, 2 * K)
+    answer = opened(guest(tmp_path, f'layout = "{axes}"\n', axes=axes), engine).engine
+    assert np.allclose(answer(images), logits_of(images), atol=1e-4)
+
+
+@every_engine
+def test_a_guest_that_normalises_itself_may_give_classes_last(tmp_path, engine):
+    model = graph()
+    model.graph.node[-1].attribute[0].ints[:] = [0, 2, 3, 1]
+    path = guest(tmp_path, 'layout = "NHWC"\nnormalises = true\n')
+    path.write_bytes(model.SerializeToString())
+    images = pictures(2, 14, 22)
+    assert np.allclose(opened(path, engine).engine(images), logits_of(images), atol=1e-4)
+
+
+@every_engine
+def test_our_own_give_classes_first_also_where_there_are_as_many_cells(file, engine):
+    images = pictures(1, 2 * K, 2 * K)
+    assert np.allclose(opened(file, engine).engine(images), logits_of(images), atol=1e-4)
 
 
 @every_engine

@@ -69,7 +69,8 @@ def test_whoever_stops_asking_waits_for_what_is_begun_and_no_more():
 
 
 def test_lanes_are_no_more_than_pictures_or_threads():
-    assert [lanes_for(1, 4), lanes_for(9, 4), lanes_for(0, 4), lanes_for(100, 64)] == [1, 4, 1, 8]
+    assert [lanes_for(4, pictures=pictures) for pictures in (1, 9, 0)] == [1, 4, 1]
+    assert [lanes_for(4), lanes_for(64), lanes_for(64, pictures=100)] == [4, 8, 8]
 
 
 class Watched:
@@ -78,7 +79,8 @@ class Watched:
     grid, bands, dtype = Grid(1), 3, "uint8"
 
     def __init__(self, lanes):
-        self.lanes, self.inside, self.most = lanes, 0, 0
+        self.lanes = self.threads = lanes
+        self.inside, self.most = 0, 0
         self.lock = threading.Lock()
 
     def __call__(self, images):

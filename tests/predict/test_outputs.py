@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import tempfile
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ import atrous
 from atrous.classes import Classes
 from atrous.data.layouts import cityscapes
 from atrous.errors import ImageError, RecipeError, RunError, WeightsError
+from atrous.files import claimed
 from atrous.predict import outputs
 from atrous.predict.palettes import recoloured
 from atrous.predict.predictor import Predictor
@@ -106,8 +108,10 @@ def test_the_table_has_a_row_for_each_mask_in_order_of_names(tiny, pictures, tmp
 
 def test_rows_of_other_pictures_stay_and_a_foreign_table_is_replaced(tmp_path):
     one, two = Row(4, ("0.5", "0.25", "0.25")), Row(9, ("1", "0", "0"))
-    (tmp_path / "shares.csv").write_text("something else\n")
-    update_shares(tmp_path, {"b.png": one}, CLASSES)
+    for foreign in ("something else\n", "a\rb\n", "a" * 200_000):
+        (tmp_path / "shares.csv").write_bytes(foreign.encode())
+        update_shares(tmp_path, {"b.png": one}, CLASSES)
+        assert len(table(tmp_path / "shares.csv")) == 2
     update_shares(tmp_path, {"a,b.png": two, "ä.png": two}, CLASSES)
     update_shares(tmp_path, {"b.png": two}, CLASSES)
     lines = table(tmp_path / "shares.csv")
@@ -189,6 +193,64 @@ def test_a_folder_holds_masks_made_in_one_way(tiny, pictures, tmp_path, options,
     assert contents(tmp_path / "out") == before
 
 
+def note(out, **changed):
+    said = json.loads((out / "predict.json").read_text())
+    (out / "predict.json").write_text(json.dumps(said | changed))
+
+
+def test_a_fact_that_this_version_does_not_know_is_told(tiny, pictures, tmp_path):
+    predicted(tiny, pictures, tmp_path / "out")
+    note(tmp_path / "out", tile=512)
+    with pytest.raises(RunError, match="made with tile 512, but now it is null"):
+        predicted(tiny, pictures, tmp_path / "out")
+
+
+def test_the_first_colour_that_differs_is_told_of_many(pictures, tmp_path):
+    classes = Classes(tuple(f"class {k}" for k in range(40)))
+    weights = np.random.default_rng(5).normal(0, 1, (40, 3))
+    model = write_tiny(tmp_path / "m.onnx", weights=weights, classes=classes)
+    predicted(model, pictures, tmp_path / "out")
+    colours = classes.to_dict()["colours"]
+    (tmp_path / "colours.txt").write_text("\n".join([*colours[:39], "#010203"]))
+    said = rf"made with classes\.colours\[39\] .{colours[39]}., but now it is .#010203."
+    with pytest.raises(RunError, match=said):
+        predicted(model, pictures, tmp_path / "out", palette=tmp_path / "colours.txt")
+
+
+def test_words_on_the_weights_are_no_fact_and_the_output_stride_is_one(tiny, pictures, tmp_path):
+    predicted(tiny, pictures, tmp_path / "out")
+    note(tmp_path / "out", weights="the graph of another name")
+    predicted(tiny, pictures, tmp_path / "out")
+    note(tmp_path / "out", output_stride=8)
+    with pytest.raises(RunError, match="made with output_stride 8, but now it is 0"):
+        predicted(tiny, pictures, tmp_path / "out")
+
+
+def test_what_killed_parts_left_is_removed_by_any_other(tiny, pictures, tmp_path):
+    left = tmp_path / "out/.atrous-3-of-7"
+    left.mkdir(parents=True)
+    (left / ".atrous-half").touch()
+    (left / ".lock").touch()
+    held = tmp_path / "out/.atrous-1-of-2"
+    with claimed(held):
+        (held / ".atrous-half").touch()
+        predicted(tiny, pictures, tmp_path / "out", shard="2/2")
+        assert (held / ".atrous-half").exists() and not left.exists()
+    predicted(tiny, pictures, tmp_path / "out")
+    assert not [*(tmp_path / "out").glob(".*")]
+
+
+def test_the_small_files_are_half_written_where_the_next_one_removes_them(
+    tiny, pictures, tmp_path, monkeypatch
+):
+    places = []
+    make = tempfile.mkstemp
+    record = lambda prefix, dir: places.append(dir) or make(prefix=prefix, dir=dir)  # noqa: E731
+    monkeypatch.setattr("atrous.files.tempfile.mkstemp", record)
+    predicted(tiny, pictures, tmp_path / "out")
+    assert {*places} == {tmp_path / "out/.atrous-1-of-1"}
+
+
 def test_shards_are_disjoint_and_together_the_whole(tiny, pictures, tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     expected = {*predicted(tiny, pictures, whole).masks}
@@ -220,14 +282,6 @@ def test_a_map_that_would_be_another_pictures_mask_stops_before_the_first_write(
     predicted(tiny, pictures, tmp_path / "out")
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write anywhere")
-def test_a_read_only_folder_is_named(tiny, pictures, tmp_path):
-    out = tmp_path / "out"
-    out.mkdir(mode=0o500)
-    with pytest.raises(RunError, match=f"{out}: cannot be written to"):
-        predicted(tiny, pictures, out)
-
-
 @pytest.mark.parametrize("place", ["open", "os.replace"])
 def test_a_disk_that_refuses_is_a_plain_error_and_leaves_nothing_half_written(
     tiny, pictures, tmp_path, monkeypatch, place
@@ -247,10 +301,61 @@ def test_a_disk_that_refuses_is_a_plain_error_and_leaves_nothing_half_written(
     assert contents(out) == before
 
 
-def test_a_folder_whose_name_is_a_file_is_named(tiny, pictures, tmp_path):
+@pytest.mark.parametrize("name", ["out", "out/below"])
+def test_a_folder_that_cannot_be_made_is_named(tiny, pictures, tmp_path, name):
     (tmp_path / "out").touch()
-    with pytest.raises(RunError, match="cannot be made a folder"):
-        predicted(tiny, pictures, tmp_path / "out")
+    with pytest.raises(RunError, match="cannot be made a folder") as caught:
+        predicted(tiny, pictures, tmp_path / name)
+    assert caught.value.where == str(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["000.png", "a/001.png", "overlay/a/b/002.jpg", "shares.csv"])
+def test_files_that_no_prediction_made_are_neither_taken_for_masks_nor_replaced(
+    tiny, pictures, tmp_path, name
+):
+    out = tmp_path / "out"
+    (out / name).parent.mkdir(parents=True)
+    (out / name).write_bytes((pictures / "000.png").read_bytes())
+    before = contents(out)
+    with pytest.raises(RunError, match=f"{name}: is there already, but no prediction made it"):
+        predicted(tiny, pictures, out, overlay=True, shard="2/5")
+    assert contents(out) == before
+    (out / name).rename(out / "other.png")
+    assert len(predicted(tiny, pictures, out, overlay=True).masks) == 5
+
+
+def test_a_mask_of_another_size_than_the_picture_is_made_again(tiny, pictures, tmp_path):
+    predicted(tiny, pictures, tmp_path / "out")
+    with Image.open(pictures / "000.png") as picture:
+        larger = picture.resize((50, 40))
+    larger.save(pictures / "000.png")
+    predicted(tiny, pictures, tmp_path / "out")
+    assert pixels(tmp_path / "out/000.png").shape == (40, 50)
+
+
+def test_a_picture_that_no_jpeg_can_show_is_left_out_and_the_others_go_on(tiny, tmp_path):
+    write_pictures(tmp_path / "pictures", 1)
+    Image.fromarray(np.zeros((4, 65_501, 3), np.uint8)).save(tmp_path / "pictures/wide.png")
+    masks, failures = predicted(tiny, tmp_path / "pictures", tmp_path / "out", overlay=True)
+    assert [mask.name for mask in masks] == ["000.png"]
+    (failure,) = failures
+    assert isinstance(failure, ImageError) and "4 x 65501 pixels" in str(failure)
+    assert failure.where == str(tmp_path / "pictures/wide.png")
+    assert not (tmp_path / "out/wide.png").exists()
+
+
+def test_a_refusal_of_the_disk_names_the_file_that_failed(tiny, pictures, tmp_path, monkeypatch):
+    replace_ = os.replace
+
+    def full(source, target):
+        if "overlay" in str(target):
+            raise OSError("no words")
+        replace_(source, target)
+
+    monkeypatch.setattr("atrous.files.os.replace", full)
+    said = r"overlay/.*jpg: cannot be written \(no words\)"
+    with pytest.raises(RunError, match=said):
+        predicted(tiny, pictures, tmp_path / "out", overlay=True)
 
 
 def test_failures_come_in_the_order_of_names_with_their_reasons(tiny, pictures, tmp_path):
@@ -291,7 +396,7 @@ def test_an_error_of_the_model_is_listed_with_its_picture(tiny, pictures, tmp_pa
 
 
 class Broken:
-    name, precision, grid, bands, lanes = "torch", "f32", Grid(1), 2, 1
+    name, precision, grid, bands, lanes, threads = "torch", "f32", Grid(1), 2, 1, 1
 
     def __init__(self, dtype):
         self.dtype = dtype

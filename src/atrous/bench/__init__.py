@@ -172,7 +172,8 @@ def bench(
     there = [contender for contender in contenders if not contender.refused]
     if not there:
         raise RecipeError(**contenders[0].refused)
-    return Benchmark(str(path), there[0].weights, size, why, tuple(c.row for c in there))
+    weights = next((c.weights for c in there if c.weights), "")  # one that failed tells none
+    return Benchmark(str(path), weights, size, why, tuple(c.row for c in there))
 
 
 def machine() -> dict[str, Any]:
@@ -202,7 +203,7 @@ def _told(
     from atrous.exported import is_exported, read_exported
     from atrous.runs import read_model, weights_file
 
-    if not is_exported(path) or path.is_dir():
+    if not is_exported(path):
         told, about = None, read_model(weights_file(path, weights)).about
         side = 0 if "origin" in about else about["recipe"]["augment"]["crop"]
     else:

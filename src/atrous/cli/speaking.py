@@ -1,9 +1,11 @@
 """What commands say: answers as JSON, lines for a person, and how far they are."""
 
-import json
+import io
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
+
+from atrous.files import json_bytes
 
 
 def say(text: str) -> None:
@@ -13,7 +15,13 @@ def say(text: str) -> None:
 
 def as_json(value: Any) -> str:
     """What `--json` prints."""
-    return json.dumps(value, ensure_ascii=False, indent=1)
+    return json_bytes(value).decode()
+
+
+def speak_utf8() -> None:
+    """Let stdout hold every file's name, whatever a pipe is expected to be written in."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
 
 
 def tracked(verb: str, unit: str) -> Callable[[Sequence[Any]], Iterable[Any]]:

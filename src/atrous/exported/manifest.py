@@ -107,10 +107,10 @@ class Manifest:
                 raise ValueError("logits of pictures of one size are spread over the picture")
 
     @property
-    def is_guest(self) -> bool:
-        """Whether pictures must be given another form before the graph takes them."""
-        plain = self.normalises and self.layout == "NHWC" and self.size is None
-        return not plain or self.band_order == "BGR" or self.probabilities
+    def is_plain(self) -> bool:
+        """Whether the graph takes pictures as they are and gives logits, as ours do."""
+        takes = self.normalises and self.layout == "NHWC" and self.size is None
+        return takes and self.band_order != "BGR" and not self.probabilities
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `classes`, `colours`, `remap` and `task` as in dataset.toml."""

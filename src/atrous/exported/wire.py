@@ -10,7 +10,6 @@ from typing import NamedTuple
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types; 3 and 4, groups, are in no ONNX file
 METADATA = 14  # field of a model
 OPSET = 8
-EXTERNAL = 1  # of a tensor's data_location
 
 # The messages of onnx.proto that can hold tensors: in which field which message lies.
 INSIDE: dict[str, dict[int, str]] = {

@@ -11,7 +11,7 @@ _OTHER, _VOID = np.uint8(1), np.uint8(2)  # what lies within the distance, as bi
 
 
 def border_zone(
-    mask: Mask, *, distance: int, ignore_index: int, parallel: bool = True
+    mask: Mask, *, distance: int, ignore_index: int, threads: int = 0
 ) -> UInt8[np.ndarray, "H W"]:
     """1 where another class lies within `distance` pixels (Euclidean), 0 where none does.
 
@@ -30,7 +30,7 @@ def border_zone(
     def strip(first: int, end: int) -> None:
         _find(mask, first, ignore_index, steps, zone[first:end])
 
-    in_strips(strip, len(mask), parallel=parallel)
+    in_strips(strip, len(mask), threads=threads)
     return zone
 
 
@@ -56,7 +56,7 @@ def border_counts(
     num_classes: int,
     ignore_index: int,
     distance: int,
-    parallel: bool = True,
+    threads: int = 0,
 ) -> Int64[np.ndarray, "K 3"]:
     """Pixels of each class in the border zone of the truth, of the prediction, and of both.
 
@@ -84,7 +84,7 @@ def border_counts(
             _find(labels, first, ignore_index, steps, zone)
         _count(pred[first:end], mask[first:end], zones, counts)
 
-    in_strips(strip, len(mask), parallel=parallel)
+    in_strips(strip, len(mask), threads=threads)
     return np.sum(parts, 0)
 
 

@@ -23,7 +23,7 @@ def probabilities_at_pixels(
     size: Size,
     task: Task,
     rows: slice | None = None,
-    parallel: bool = True,
+    threads: int = 0,
 ) -> Float32[np.ndarray, "K H W"]:
     """The probability of each class at each pixel of a picture of `size`, or of some `rows`.
 
@@ -41,7 +41,7 @@ def probabilities_at_pixels(
     if task == "binary":
         logits = np.concatenate([-logits, logits])
     planes = len(logits)
-    return _measured(logits, grid, size, task, rows, parallel, probabilities=planes)[0]
+    return _measured(logits, grid, size, task, rows, threads, probabilities=planes)[0]
 
 
 def probabilities_at_pixels_reference(
@@ -64,7 +64,7 @@ def confidence_at_pixels(
     size: Size,
     task: Task,
     rows: slice | None = None,
-    parallel: bool = True,
+    threads: int = 0,
 ) -> Float32[np.ndarray, "H W"]:
     """The probability of what was decided at each pixel, of multilabel in its least sure class.
 
@@ -77,7 +77,7 @@ def confidence_at_pixels(
         >>> confidence_at_pixels(logits, grid=Grid(1), size=(1, 2), task="binary").round(3)
         array([[0.5 , 0.75]], dtype=float32)
     """
-    return _measured(logits, grid, size, task, rows, parallel, confidence=1)[1][0]
+    return _measured(logits, grid, size, task, rows, threads, confidence=1)[1][0]
 
 
 def confidence_at_pixels_reference(
@@ -95,7 +95,7 @@ def entropy_at_pixels(
     size: Size,
     task: Task,
     rows: slice | None = None,
-    parallel: bool = True,
+    threads: int = 0,
 ) -> Float32[np.ndarray, "H W"]:
     """The entropy of the answer at each pixel in nats: 0 where it is sure, ln K where all tie.
 
@@ -107,7 +107,7 @@ def entropy_at_pixels(
         >>> entropy_at_pixels(logits, grid=Grid(1), size=(1, 1), task="multiclass")
         array([[1.0986123]], dtype=float32)
     """
-    return _measured(logits, grid, size, task, rows, parallel, entropy=1)[2][0]
+    return _measured(logits, grid, size, task, rows, threads, entropy=1)[2][0]
 
 
 def entropy_at_pixels_reference(
@@ -128,7 +128,7 @@ def _measured(
     size: Size,
     task: Task,
     rows: slice | None,
-    parallel: bool,
+    threads: int,
     *,
     probabilities: int = 0,
     confidence: int = 0,
@@ -148,12 +148,13 @@ def _measured(
     read = logits[:, first : int(bottom[-1]) + 1]
     cells = np.ascontiguousarray(without_infinite(read, first_row=first))
 
-    def strip(begin: int, end: int) -> None:
-        own = slice(begin, end)
-        taken = top[own] - first, bottom[own] - first, down[own]
-        _measure(cells, *taken, *across, task == "multiclass", *(m[:, own] for m in made))
+    taken, soft = (top - first, bottom - first, down), task == "multiclass"
 
-    in_strips(strip, len(down), parallel=parallel)
+    def strip(begin: int, end: int) -> None:
+        # Whole arrays: planes cut into strips are of another type, and numba compiles for each.
+        _measure(cells, begin, end, *taken, *across, soft, *made)
+
+    in_strips(strip, len(down), threads=threads)
     return made
 
 
@@ -217,14 +218,16 @@ def _sigmoids(values, count, surest, spread, doubt):
         doubt[i] += np.log(spread[i])
 
 
-def _measure_rows(logits, top, bottom, down, left, right, across, soft, probs, sure, doubt):
-    """Fill those of the three answers that have planes: of soft-max, or of sigmoids."""
+def _measure_rows(
+    logits, begin, end, top, bottom, down, left, right, across, soft, probs, sure, doubt
+):
+    """Fill rows of those of the three answers that have planes: of soft-max, or of sigmoids."""
     classes, width = logits.shape[0], left.size
     tall = np.empty((classes, logits.shape[2]), np.float32)
     values = np.empty((classes, _PIXELS), np.float32)
     room = np.empty((3, _PIXELS), np.float32)
     peak, share, entropy = room[0], room[1], room[2]
-    for y in range(top.size):
+    for y in range(begin, end):
         _blend(logits, top[y], bottom[y], down[y], tall)
         for first in range(0, width, _PIXELS):
             count = min(_PIXELS, width - first)

@@ -7,7 +7,7 @@ from atrous.types import Confusion, Mask, MultilabelConfusion
 
 
 def confusion_counts(
-    pred: Mask, mask: Mask, *, num_classes: int, ignore_index: int, parallel: bool = True
+    pred: Mask, mask: Mask, *, num_classes: int, ignore_index: int, threads: int = 0
 ) -> Confusion:
     """Count pixels by true class (row) and predicted class (column), ignored truth left out.
 
@@ -28,7 +28,7 @@ def confusion_counts(
         parts.append(counts)
         _count(pred[first:end], mask[first:end], num_classes, ignore_index, counts)
 
-    in_strips(strip, len(mask), parallel=parallel)
+    in_strips(strip, len(mask), threads=threads)
     return np.sum(parts, 0).reshape(num_classes, num_classes)
 
 
@@ -42,7 +42,7 @@ def confusion_counts_reference(
 
 
 def multilabel_counts(
-    pred: Mask, mask: Mask, *, num_classes: int, ignore_index: int, parallel: bool = True
+    pred: Mask, mask: Mask, *, num_classes: int, ignore_index: int, threads: int = 0
 ) -> MultilabelConfusion:
     """For each class, count pixels by whether it is there (row) and predicted there (column).
 
@@ -62,7 +62,7 @@ def multilabel_counts(
         parts.append(counts)
         _count_each_bit(pred[first:end], mask[first:end], num_classes, ignore_index, counts)
 
-    in_strips(strip, len(mask), parallel=parallel)
+    in_strips(strip, len(mask), threads=threads)
     return np.sum(parts, 0)
 
 

@@ -18,7 +18,7 @@ def earlier_twins(
     signs: Int16[np.ndarray, "V M"],
     groups: Int64[np.ndarray, " N"],
     floor: float,
-    parallel: bool = True,
+    threads: int = 0,
 ) -> tuple[Int64[np.ndarray, "N 2"], Int8[np.ndarray, "N 2"], Float32[np.ndarray, "N 2"]]:
     """Of each item the best earlier one, its variant and the likeness: own group, other groups.
 
@@ -39,7 +39,7 @@ def earlier_twins(
             *(first, end, partner, variant, likeness),
         )
 
-    in_strips(strip, count, parallel=parallel)
+    in_strips(strip, count, threads=threads)
     return partner, variant, likeness
 
 

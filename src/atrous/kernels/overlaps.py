@@ -11,7 +11,7 @@ def overlaps(
     pairs: Int64[np.ndarray, "M 2"],
     moves: Int64[np.ndarray, "D 2"],
     *,
-    parallel: bool = True,
+    threads: int = 0,
 ) -> Float32[np.ndarray, "M D"]:
     """The correlation of the overlap of each pair for each move (rows, columns) of the second.
 
@@ -23,7 +23,7 @@ def overlaps(
     def strip(first: int, end: int) -> None:
         _score(details, pairs[first:end], moves, scores[first:end])
 
-    in_strips(strip, len(pairs), parallel=parallel)
+    in_strips(strip, len(pairs), threads=threads)
     return scores
 
 
@@ -89,9 +89,11 @@ def _select_columns(scores, floor, columns):
             least = np.float32(np.inf)
             for k in range(count):
                 known = columns[row, k]
-                value = floor if known < 0 else scores[row, known]
-                if value < least:
-                    least, worst = value, k
+                if known < 0:
+                    least, worst = floor, k
+                    break
+                if scores[row, known] < least:
+                    least, worst = scores[row, known], k
 
 
 _score = compiled(_score_moves)

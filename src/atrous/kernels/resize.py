@@ -14,6 +14,8 @@ from atrous.kernels.compiled import in_strips
 from atrous.kernels.patches import LARGEST, fill_patches
 from atrous.types import Grid, GridLogits, Mask, Placement, Size
 
+Taps = tuple[Int64[np.ndarray, " N"], Int64[np.ndarray, " N"], Float32[np.ndarray, " N"]]
+
 _BITS = 8  # decided at once: all masks of the kernel are then uint8, and it is compiled once
 _ALONE = 1 << 20  # pixels and logits; fewer take a millisecond, and a second thread only costs
 
@@ -24,7 +26,7 @@ def argmax_at_pixels(
     grid: Placement,
     size: Size,
     dtype: type = np.uint8,
-    parallel: bool = True,
+    threads: int = 0,
     rows: slice | None = None,
 ) -> Mask:
     """The class with the largest logit at each pixel of a picture of `size`.
@@ -41,7 +43,7 @@ def argmax_at_pixels(
         ValueError: a logit is NaN; looked at are all rows of cells, or those that `rows` read.
     """
     narrow = np.uint8 if len(logits) <= 256 else np.uint16
-    mask = _decided(logits, grid, size, rows, several=False, dtype=narrow, parallel=parallel)
+    mask = _decided(logits, grid, size, rows, several=False, dtype=narrow, threads=threads)
     return mask.astype(dtype, copy=False)
 
 
@@ -58,7 +60,7 @@ def threshold_at_pixels(
     grid: Placement,
     size: Size,
     dtype: type = np.uint8,
-    parallel: bool = True,
+    threads: int = 0,
     rows: slice | None = None,
 ) -> Mask:
     """The classes whose logit is above 0 at each pixel of a picture of `size`: bit k for class k.
@@ -78,7 +80,7 @@ def threshold_at_pixels(
             rows,
             several=True,
             dtype=np.uint8,
-            parallel=parallel,
+            threads=threads,
             first_class=k,
         ).astype(dtype, copy=False)
         for k in range(0, len(logits), _BITS)
@@ -102,11 +104,10 @@ def logits_at_pixels(
     logits: GridLogits, *, grid: Placement, size: Size
 ) -> Float32[np.ndarray, "K H W"]:
     """The logits at every pixel, in plain NumPy: what the kernels never make."""
-    logits = without_infinite(logits)
-    low, high, weight = taps(size[0], logits.shape[1], grid)
-    tall = logits[:, low] * (1 - weight[:, None]) + logits[:, high] * weight[:, None]
-    low, high, weight = taps(size[1], logits.shape[2], grid)
-    return tall[:, :, low] * (1 - weight) + tall[:, :, high] * weight
+    rows, columns = (
+        taps(pixels, cells, grid) for pixels, cells in zip(size, logits.shape[1:], strict=True)
+    )
+    return interpolated(without_infinite(logits), rows, columns)
 
 
 def without_infinite(logits: GridLogits, *, first_class: int = 0, first_row: int = 0) -> GridLogits:
@@ -125,11 +126,21 @@ def without_infinite(logits: GridLogits, *, first_class: int = 0, first_row: int
     return np.clip(logits, -LARGEST, LARGEST)
 
 
-def taps(
-    pixels: int, cells: int, grid: Placement
-) -> tuple[Int64[np.ndarray, " N"], Int64[np.ndarray, " N"], Float32[np.ndarray, " N"]]:
+def interpolated(logits: GridLogits, rows: Taps, columns: Taps) -> Float32[np.ndarray, "K H W"]:
+    """The logits between the cells that are read, bilinearly."""
+    (top, bottom, down), (left, right, across) = rows, columns
+    tall = logits[:, top] * (1 - down[:, None]) + logits[:, bottom] * down[:, None]
+    return tall[:, :, left] * (1 - across) + tall[:, :, right] * across
+
+
+def taps(pixels: int, cells: int, grid: Placement) -> Taps:
     """For each pixel along one axis: the two cells it reads and the weight of the second."""
-    position = np.clip(positions(np.arange(pixels), pixels, cells, grid), 0, cells - 1)
+    return taps_at(positions(np.arange(pixels), pixels, cells, grid), cells)
+
+
+def taps_at(position: np.ndarray, cells: int) -> Taps:
+    """For each place among the cells the two that it reads; beyond the edges they are held."""
+    position = np.clip(position, 0, cells - 1)
     low = np.minimum(position.astype(np.int64), max(cells - 2, 0))
     return low, np.minimum(low + 1, cells - 1), (position - low).astype(np.float32)
 
@@ -182,42 +193,48 @@ def _decided(
     *,
     several: bool,
     dtype: type,
-    parallel: bool,
+    threads: int,
     first_class: int = 0,
 ) -> Mask:
-    """The mask of `rows` of pixels, strip by strip; `several`: bits, not the best class."""
+    """The mask of `rows` of pixels; `several`: bits, not the best class."""
     _, height, width = logits.shape
     down, right = _gaps(size[0], height, grid), _gaps(size[1], width, grid)
-    across = right.table()
     begin, end, step = (rows or slice(None)).indices(size[0])
     assert step == 1, "strips are of rows that follow each other"
     mask = np.empty((max(end - begin, 0), size[1]), dtype)
-
-    def fill(cells: GridLogits) -> bool:
-        """Whether all logits were finite, so that the mask is right."""
-        cells, numbers = _read_only(cells), []
-
-        def strip(first: int, stop: int) -> None:
-            """Fill the rows of the mask from `first` to `stop`."""
-            top, bottom = begin + first, begin + stop
-            starts = np.clip(down.starts, top, bottom) - top
-            weight, part = down.weight[top:bottom], mask[first:stop]
-            above = down.gap[top] if top else 0  # cells that no pixel reads are looked at, too
-            below = down.gap[bottom - 1] if bottom < size[0] else height
-            numbers.append(
-                fill_patches(
-                    cells, starts, weight, right.starts, across, above, below, several, part
-                )
-            )
-
-        if mask.size:
-            large = mask.size + cells.size > _ALONE
-            in_strips(strip, len(mask), parallel=parallel and large)
-        return all(numbers)
-
-    if not fill(logits):
-        fill(without_infinite(logits, first_class=first_class))
+    if not _fill(mask, begin, logits, down, right, several=several, threads=threads):
+        logits = without_infinite(logits, first_class=first_class)
+        _fill(mask, begin, logits, down, right, several=several, threads=threads)
     return mask
+
+
+def _fill(
+    mask: Mask,
+    top: int,
+    logits: GridLogits,
+    down: _Gaps,
+    right: _Gaps,
+    *,
+    several: bool,
+    threads: int,
+) -> bool:
+    """Fill the mask of the rows of pixels from `top` on; False if a logit was not finite."""
+    cells, across, finite = _read_only(logits), right.table(), []
+
+    def strip(first: int, stop: int) -> None:
+        begin, end = top + first, top + stop
+        starts = np.clip(down.starts, begin, end) - begin
+        weight, part = down.weight[begin:end], mask[first:stop]
+        above = down.gap[begin] if begin else 0  # cells that no pixel reads are looked at, too
+        below = down.gap[end - 1] if end < len(down.gap) else cells.shape[1]
+        finite.append(
+            fill_patches(cells, starts, weight, right.starts, across, above, below, several, part)
+        )
+
+    if mask.size:
+        alone = mask.size + cells.size <= _ALONE
+        in_strips(strip, len(mask), threads=1 if alone else threads)
+    return all(finite)
 
 
 def _read_only(logits: GridLogits) -> GridLogits:

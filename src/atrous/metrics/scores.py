@@ -158,7 +158,7 @@ class MultilabelScores(Scores):
         return self.confusion[:, :, 1].sum(1)
 
 
-def scored(pred: Mask, mask: Mask, classes: "Classes", *, parallel: bool = True) -> Scores:
+def scored(pred: Mask, mask: Mask, classes: "Classes", *, threads: int = 0) -> Scores:
     """The scores of a predicted mask against the true one."""
     from atrous.kernels.counts import confusion_counts, multilabel_counts
 
@@ -170,7 +170,7 @@ def scored(pred: Mask, mask: Mask, classes: "Classes", *, parallel: bool = True)
             mask,
             num_classes=len(classes),
             ignore_index=classes.ignore_index,
-            parallel=parallel,
+            threads=threads,
         ),
     )
 

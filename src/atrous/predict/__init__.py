@@ -7,24 +7,34 @@ half-written has no final name (`outputs`), and several processes may share a fo
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 from atrous.callable_module import make_callable
 from atrous.errors import AtrousError, DataError, RunError
-from atrous.files import TEMPORARY, claimed, make_folder, remove_leftovers, write_whole
+from atrous.files import (
+    TEMPORARY,
+    claimed,
+    json_bytes,
+    refusals_told,
+    remove_leftovers,
+    write_whole,
+)
 from atrous.types import Tell, Track
 
 if TYPE_CHECKING:
-    from atrous.predict.folders import Job, Shard, Wanted
+    from atrous.predict.folders import Found, Job, Shard, Wanted
     from atrous.predict.predictor import Loading, Predictor
     from atrous.predict.shares import Row
 
 NOTE = "predict.json"
+WORDS = "weights"  # in the note, for a person: a file may be renamed
 PATIENCE = 60.0  # seconds that a process waits for another to write one of the small files
+SHOWN = 80  # characters of a fact in a message
 
 
 class Predicted(NamedTuple):
@@ -70,7 +80,7 @@ def predict(
     Raises:
         DataError: nothing to do, or names of classes that collide as files.
         RunError: names of pictures that collide, a folder that cannot be written to, holds other
-            predictions, or is being written to by another process.
+            predictions or files in their place, or is being written to by another process.
         WeightsError: the model answers for no picture at all.
         RecipeError: an option that cannot be followed.
     """
@@ -81,42 +91,43 @@ def predict(
     out, part = Path(out), shard_of(shard)
     wanted = Wanted(overlay, probabilities, confidence)
     found = pictures([inputs] if isinstance(inputs, str | Path) else inputs, out)
-    own = -(-len(found) // part.total)
-    options.setdefault("lanes", lanes_for(own, options.get("threads", 0)))
+    own = -(-len(found.pictures) // part.total)
+    options.setdefault("lanes", lanes_for(options.get("threads", 0), pictures=own))
     predictor = load(run_or_file, **options)
     if palette is not None:
         from atrous.predict.palettes import recoloured
 
         predictor = replace(predictor, classes=recoloured(predictor.classes, palette))
-    jobs = part.of(_planned(found, out, predictor, wanted, run_or_file))
+    jobs = _planned(found, out, predictor, wanted, run_or_file)
     tell(predictor.note)
-    return _done(jobs, out, part, predictor, wanted, track=track, tell=tell)
+    with _place(out, part) as within:
+        about = _about(predictor, options.get("output_stride", 0))
+        _mark(out, about, jobs, wanted, within=within)
+        return _done(part.of(jobs), out, predictor, wanted, within=within, track=track, tell=tell)
 
 
 def _done(
     jobs: Sequence["Job"],
     out: Path,
-    part: "Shard",
     predictor: "Predictor",
     wanted: "Wanted",
     *,
+    within: Path,
     track: Track,
     tell: Tell,
 ) -> Predicted:
     """Do the jobs, several at once, and bring the shares of `out` up to date."""
     from atrous.predict.flow import in_flight, threads_for
-    from atrous.predict.outputs import refusals_told
     from atrous.predict.shares import FILE, update_shares
 
-    with _place(out, part, predictor) as within:
-        work = partial(_outcome, predictor=predictor, wanted=wanted, within=within, tell=tell)
-        threads = min(len(jobs), threads_for(predictor.engine))
-        with closing(in_flight(work, jobs, threads=threads)) as outcomes:
-            done = [outcome for _, outcome in zip(track(jobs), outcomes, strict=True)]
-        pairs = [*zip(jobs, done, strict=True)]
-        rows = {job.name: row for job, row in pairs if not isinstance(row, AtrousError)}
-        with claimed(out, patience=PATIENCE), refusals_told(out / FILE):
-            update_shares(out, rows, predictor.classes)
+    work = partial(_outcome, predictor=predictor, wanted=wanted, within=within, tell=tell)
+    threads = min(len(jobs), threads_for(predictor.engine))
+    with closing(in_flight(work, jobs, threads=threads)) as outcomes:
+        done = [outcome for _, outcome in zip(track(jobs), outcomes, strict=True)]
+    pairs = zip(jobs, done, strict=True)
+    rows = {job.name: row for job, row in pairs if not isinstance(row, AtrousError)}
+    with claimed(out, patience=PATIENCE), refusals_told(out / FILE):
+        update_shares(out, rows, predictor.classes, within=within)
     failures = tuple(error for error in done if isinstance(error, AtrousError))
     if failures and not rows and not any(isinstance(error, DataError) for error in failures):
         raise failures[0]  # not the pictures are wrong
@@ -124,7 +135,7 @@ def _done(
 
 
 def _planned(
-    found: list[tuple[Path, Path]],
+    found: "Found",
     out: Path,
     predictor: "Predictor",
     wanted: "Wanted",
@@ -159,54 +170,77 @@ def _outcome(
 
 
 @contextmanager
-def _place(out: Path, part: "Shard", predictor: "Predictor") -> Iterator[Path]:
-    """A hidden folder in `out` for what is half-written, held by this process alone.
+def _place(out: Path, part: "Shard") -> Iterator[Path]:
+    """A hidden folder in `out` for what is half-written, held for this part alone.
+
+    What other parts left that were killed is removed.
 
     Raises:
-        RunError: another process does the same part, or `out` belongs to another model.
+        RunError: another process does the same part.
     """
-    make_folder(out)
-    with claimed(out, patience=PATIENCE):
-        _mark(out, predictor)
     within = out / f"{TEMPORARY}{part.number}-of-{part.total}"
-    with claimed(within):
-        remove_leftovers(within)
+    with ExitStack() as held:
+        with claimed(out, patience=PATIENCE):  # else two could take each other's for left behind
+            held.enter_context(claimed(within))
+            remove_leftovers(within)
+            for other in out.glob(f"{TEMPORARY}*-of-*"):
+                with suppress(RunError), claimed(other):
+                    remove_leftovers(other)
         yield within
 
 
-def _mark(out: Path, predictor: "Predictor") -> None:
+def _mark(
+    out: Path, mine: dict[str, Any], jobs: Sequence["Job"], wanted: "Wanted", *, within: Path
+) -> None:
     """Mark the folder as this model's; masks of two models, or two ways, must not mix unseen.
 
     Raises:
-        RunError: it holds the predictions of another model.
+        RunError: it holds the predictions of another model, or files that are none.
     """
-    from atrous.predict.outputs import refusals_told
-
-    path, mine = out / NOTE, _about(predictor)
-    if not path.is_file():
-        with refusals_told(path):
-            write_whole(path, json.dumps(mine, ensure_ascii=False, indent=1).encode())
-        return
+    path = out / NOTE
+    with claimed(out, patience=PATIENCE):
+        if not path.is_file():
+            _refuse_foreign(out, jobs, wanted)
+            with refusals_told(path):
+                return write_whole(path, json_bytes(mine), within=within)
     theirs = _read_note(path)
-    if theirs == mine:
-        return
-    if theirs.get("model") == mine["model"]:
-        key = next(key for key in mine if theirs.get(key) != mine[key])
-        found = f"holds masks made with {key} {_brief(theirs.get(key))}"
-        allowed = f"now it is {_brief(mine[key])}; a folder holds masks made in one way"
-    else:
+    if theirs.get("model") != mine["model"]:
         found = f"holds masks of the model {_named(theirs)}"
         allowed = f"this model is {_named(mine)}; a folder holds the masks of one"
+    elif other := _difference("", {**theirs, WORDS: mine[WORDS]}, mine):
+        key, *values = other
+        before, now = (json.dumps(value, ensure_ascii=False) for value in values)
+        found = f"holds masks made with {key} {before}"
+        allowed = f"now it is {now}; a folder holds masks made in one way"
+    else:
+        return None
     raise RunError(out, found=found, allowed=allowed, fix="Give another --out.")
 
 
-def _about(predictor: "Predictor") -> dict[str, Any]:
-    """What masks depend on."""
+def _refuse_foreign(out: Path, jobs: Sequence["Job"], wanted: "Wanted") -> None:
+    """Files that lie where the first write would go are not ours: the note comes before them."""
+    from atrous.predict.folders import first_there
+    from atrous.predict.shares import FILE
+
+    table = out / FILE
+    if there := table if table.exists() else first_there(jobs, wanted):
+        raise RunError(
+            there,
+            found="is there already",
+            allowed=f"no prediction made it, for there is no {out / NOTE}",
+            fix="Give another --out, or move it away.",
+        )
+
+
+def _about(predictor: "Predictor", output_stride: int) -> dict[str, Any]:
+    """What masks depend on, and which weights these are, in words."""
     engine, augmentation = predictor.engine, predictor.augmentation
+    classes = predictor.classes.to_dict()
     return {
         "model": predictor.digest,
-        "weights": predictor.description,
-        "classes": predictor.classes.to_dict(),
+        WORDS: predictor.description,
+        "classes": {key: classes[key] for key in ("names", "colours", "task")},
+        "output_stride": output_stride,  # 0 = that of the model
         "engine": engine.name,
         "precision": engine.precision,
         "flip": augmentation.flip,
@@ -214,13 +248,26 @@ def _about(predictor: "Predictor") -> dict[str, Any]:
     }
 
 
+def _difference(key: str, theirs: Any, mine: Any) -> tuple[str, Any, Any] | None:
+    """The first fact that differs, as small a part of it as can be shown, and both values."""
+    if theirs == mine:
+        return None
+    whole = key, theirs, mine
+    if key and all(len(json.dumps(value)) <= SHOWN for value in (theirs, mine)):
+        return whole
+    if isinstance(theirs, dict) and isinstance(mine, dict):
+        names = mine | theirs
+        parts = ((f"{key}.{name}".lstrip("."), theirs.get(name), mine.get(name)) for name in names)
+    elif isinstance(theirs, list) and isinstance(mine, list):
+        pairs = enumerate(zip_longest(theirs, mine))
+        parts = ((f"{key}[{i}]", *pair) for i, pair in pairs)
+    else:
+        return whole
+    return next(filter(None, (_difference(*part) for part in parts)), whole)
+
+
 def _named(note: dict[str, Any]) -> str:
-    return f"{str(note.get('model'))[:12]} ({note.get('weights', 'unknown weights')})"
-
-
-def _brief(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return f"{str(note.get('model'))[:12]} ({note.get(WORDS, 'unknown weights')})"
 
 
 def _read_note(path: Path) -> dict[str, Any]:

@@ -11,7 +11,8 @@ import numpy as np
 
 from atrous.data.images import resized
 from atrous.errors import RecipeError
-from atrous.kernels.resize import positions
+from atrous.kernels.patches import LARGEST
+from atrous.kernels.resize import interpolated, positions, taps_at
 from atrous.types import GridLogits, Image, Placement, Size
 
 Answer = Callable[[Image], GridLogits]
@@ -58,7 +59,9 @@ class Augmentation:
         Of the mirror image of a picture that is whole cells wide it is the mirror image.
         """
         as_it_is = answer(image)
-        total = np.zeros_like(as_it_is)
+        if self.views == 1:
+            return as_it_is
+        mean = np.zeros_like(as_it_is)
         for scale in self.scales:
             shown = resized(image, scaled(image.shape[:2], scale))
             view = as_it_is if scale == 1 else answer(shown)
@@ -68,8 +71,8 @@ class Augmentation:
                 view = answer(mirrored)
                 place = _cells(image, as_it_is, mirrored, view, grid, flip=True)
                 part = (part + moved(view, place)) / 2  # a sum of two has no order
-            total += part
-        return total / np.float32(len(self.scales)) if self.views > 1 else as_it_is
+            mean += part / np.float32(len(self.scales))
+        return mean
 
 
 AS_IT_IS = Augmentation()
@@ -121,20 +124,11 @@ def pixel_rows(pixels: int, cells: int, grid: Placement) -> np.ndarray:
 def moved(logits: GridLogits, cells: Cells) -> GridLogits:
     """Logits at other rows and columns of their grid, bilinearly; edges are held.
 
+    Infinite ones count as 2**126, as in `kernels.resize`; NaN stays.
+
     Example:
         >>> moved(np.float32([[[0, 1, 2]]]), (np.array([0.0]), np.array([2.0, 0.5, -1.0])))
         array([[[2. , 0.5, 0. ]]], dtype=float32)
     """
-    (top, bottom, down), (left, right, across) = map(_taps, cells, logits.shape[1:])
-    tall = _between(logits[:, top], logits[:, bottom], down[:, None])
-    return _between(tall[:, :, left], tall[:, :, right], across)
-
-
-def _taps(position: np.ndarray, cells: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    position = np.clip(position, 0, cells - 1)
-    low = np.minimum(position.astype(np.int64), max(cells - 2, 0))
-    return low, np.minimum(low + 1, cells - 1), (position - low).astype(np.float32)
-
-
-def _between(low: np.ndarray, high: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    return low * (1 - weight) + high * weight
+    rows, columns = map(taps_at, cells, logits.shape[1:])
+    return interpolated(np.clip(logits, -LARGEST, LARGEST), rows, columns)

@@ -16,7 +16,7 @@ BESIDE = 2  # threads that decode and encode while the lanes are in the engine
 AHEAD = 4  # results a thread that may wait for an earlier one
 
 
-def lanes_for(pictures: int, threads: int) -> int:
+def lanes_for(threads: int, *, pictures: int = MOST_LANES) -> int:
     """Pictures to have in the engine at once: a thread each has the highest throughput."""
     return max(1, min(pictures, threads or cores(), MOST_LANES))
 

@@ -1,12 +1,23 @@
-"""Which pictures are predicted, and where what is written goes: planned before the first write."""
+"""Which pictures are predicted, and where what is written goes: planned before the first write.
+
+A folder may hold a hundred thousand pictures, so paths are text here until one is asked for.
+"""
 
 import glob
-from collections.abc import Iterable, Sequence
+import os
+import posixpath
+import sys
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from atrous.data.images import is_image
 from atrous.errors import DataError, RecipeError, RunError
+
+ONE_CASE = sys.platform in ("darwin", "win32")  # A.png and a.png are one file, by their defaults
 
 
 class Wanted(NamedTuple):
@@ -21,26 +32,55 @@ MASKS = Wanted()  # nothing else
 
 
 class Job(NamedTuple):
-    """A picture and the files that may be made of it; the mask may be a folder of planes.
+    """A picture and the files that may be made of it in `out`; of a multilabel mask its planes.
 
     `name` is the picture's path below what was given, with `/`.
     """
 
     image: Path
     name: str
-    mask: Path
-    planes: tuple[Path, ...]
-    overlay: Path
-    probabilities: Path
-    confidence: Path
+    out: Path
+    plane_names: tuple[str, ...] = ()
 
-    def files(self, wanted: Wanted) -> tuple[Path, ...]:
+    @property
+    def stem(self) -> str:
+        """The name of what is made of it, without suffix."""
+        return posixpath.splitext(self.name)[0]
+
+    @property
+    def mask(self) -> Path:
+        """The mask, which may be a folder of planes."""
+        return self.out / (self.stem if self.plane_names else f"{self.stem}.png")
+
+    @property
+    def planes(self) -> tuple[Path, ...]:
+        return tuple(self.mask / f"{name}.png" for name in self.plane_names)
+
+    @property
+    def overlay(self) -> Path:
+        return self.out / f"overlay/{self.stem}.jpg"
+
+    @property
+    def probabilities(self) -> Path:
+        return self.out / f"probabilities/{self.stem}.npy"
+
+    @property
+    def confidence(self) -> Path:
+        return self.out / f"confidence/{self.stem}.png"
+
+    def targets(self, wanted: Wanted) -> list[str]:
+        """The files that make it finished, below `out`."""
+        stem = self.stem
+        planes = [f"{stem}/{name}.png" for name in self.plane_names]
+        beside = (f"overlay/{stem}.jpg", f"probabilities/{stem}.npy", f"confidence/{stem}.png")
+        return [
+            *(planes or [f"{stem}.png"]),
+            *(file for file, wants in zip(beside, wanted, strict=True) if wants),
+        ]
+
+    def files(self, wanted: Wanted) -> list[Path]:
         """The files that make it finished."""
-        beside = (self.overlay, self.probabilities, self.confidence)
-        return (
-            *(self.planes or (self.mask,)),
-            *(f for f, w in zip(beside, wanted, strict=True) if w),
-        )
+        return [self.out / target for target in self.targets(wanted)]
 
 
 class Shard(NamedTuple):
@@ -77,27 +117,55 @@ def shard_of(text: str) -> Shard:
     )
 
 
-def pictures(inputs: Iterable[str | Path], out: Path) -> list[tuple[Path, Path]]:
-    """The pictures of files, folders (searched through) and globs; none of those in `out`.
+class Picture(NamedTuple):
+    """A picture, its path below what was given, with `/`, and where it really lies."""
 
-    Each with its path below what was given.
+    image: Path
+    name: str
+    real: str
+
+
+class Search(NamedTuple):
+    """A folder that is searched, where it really lies, and the pattern of what is found there."""
+
+    root: str
+    pattern: tuple[str, ...] = ("**",)
+
+    def finds(self, real: str) -> bool:
+        """Whether a file of this path would be found."""
+        below = os.path.join(self.root, "")
+        parts = real.removeprefix(below).split(os.sep)
+        return real.startswith(below) and is_image(Path(real)) and _fits(parts, self.pattern)
+
+
+class Found(NamedTuple):
+    """Pictures, and the searches that found them."""
+
+    pictures: list[Picture]
+    searches: list[Search]
+
+
+def pictures(inputs: Iterable[str | Path], out: Path) -> Found:
+    """The pictures of files, folders (searched through) and globs.
+
+    Those in `out` are left out where it lies inside what is searched: they are masks.
 
     Raises:
         DataError: there are none, or an input is not there.
     """
-    inputs = [*inputs]
-    found = [pair for text in inputs for pair in _pictures(str(text), out.resolve())]
-    if not found:
-        raise _nothing(", ".join(str(text) for text in inputs) or "predict")
+    inputs, place = [*map(str, inputs)], _real(out)
+    parts = [_pictures(text, place) for text in inputs]
+    found = Found(
+        [picture for part in parts for picture in part.pictures],
+        [search for part in parts for search in part.searches],
+    )
+    if not found.pictures:
+        raise _nothing(", ".join(inputs) or "predict")
     return found
 
 
 def plan(
-    found: Iterable[tuple[Path, Path]],
-    out: Path,
-    *,
-    planes: Sequence[str] = (),
-    wanted: Wanted = MASKS,
+    found: Found, out: Path, *, planes: Sequence[str] = (), wanted: Wanted = MASKS
 ) -> list[Job]:
     """The jobs for what `pictures` found, in the order of their names.
 
@@ -105,62 +173,159 @@ def plan(
     With the names of `planes` the mask is a folder of them, `OUT/a/b/PLANE.png`.
 
     Raises:
-        RunError: two pictures want one file, or one would replace a picture.
+        RunError: two pictures want one file, one would replace a picture, or be taken for one
+            when the same command is given again.
     """
-    jobs: dict[Path, Job] = {}
-    owner: dict[Path, Job] = {}
-    for image, relative in found:
-        job = _job(image, relative, out, planes)
-        for path in dict.fromkeys((job.mask, *job.files(wanted))):
-            earlier = owner.setdefault(path, job)
-            if earlier is not job and earlier.image.resolve() != image.resolve():
-                raise _collision(path, earlier, job)
-        jobs.setdefault(job.mask, job)
-    _refuse_sources(jobs.values(), wanted)
-    return sorted(jobs.values(), key=lambda job: job.name)
+    jobs: dict[str, Job] = {}
+    owner: dict[str, Picture] = {}
+    for picture in sorted(found.pictures, key=lambda picture: picture.name):
+        job = Job(picture.image, picture.name, out, tuple(planes))
+        folder = [job.stem] if planes else []
+        for target in (*folder, *job.targets(wanted)):
+            earlier = owner.setdefault(_folded(target), picture)
+            if earlier.real != picture.real:
+                raise _collision(out / target, earlier, picture, job)
+        jobs.setdefault(_folded(job.stem), job)
+    _refuse_pictures(owner, found, out)
+    return [*jobs.values()]
 
 
-def _job(image: Path, relative: Path, out: Path, planes: Sequence[str]) -> Job:
-    mask = out / relative.with_suffix("" if planes else ".png")
-    return Job(
-        image,
-        relative.as_posix(),
-        mask,
-        tuple(mask / f"{name}.png" for name in planes),
-        overlay=out / "overlay" / relative.with_suffix(".jpg"),
-        probabilities=out / "probabilities" / relative.with_suffix(".npy"),
-        confidence=out / "confidence" / relative.with_suffix(".png"),
-    )
+def first_there(jobs: Iterable[Job], wanted: Wanted) -> Path | None:
+    """A file of the jobs that is there already; each folder is listed once."""
+    names = cache(_names)
+    for job in jobs:
+        for target in job.targets(wanted):
+            folder, _, name = target.rpartition("/")
+            if _folded(name) in names(os.path.join(job.out, folder)):
+                return job.out / target
+    return None
 
 
-def _pictures(text: str, out: Path) -> list[tuple[Path, Path]]:
-    """Pictures that an input names, each with its path below what was given; none of `out`."""
+def _names(folder: str) -> frozenset[str]:
+    try:
+        return frozenset(map(_folded, os.listdir(folder)))
+    except (FileNotFoundError, NotADirectoryError):
+        return frozenset()
+
+
+def _pictures(text: str, out: str) -> Found:
+    """Pictures that an input names, and the search for them."""
     path = Path(text)
     if path.is_dir():
-        files = (file for file in sorted(path.rglob("*")) if file.is_file() and is_image(file))
-        written = path.resolve() != out
-        files = (f for f in files if not (written and f.resolve().is_relative_to(out)))
-        return [(file, file.relative_to(path)) for file in files]
+        search = Search(_real(path))
+        return Found([*_walk(str(path), search.root, "", out)], [search])
     if path.exists():
-        return [(path, Path(path.name))]
-    matches = (Path(match) for match in sorted(glob.glob(text, recursive=True)))
-    found = [(match, Path(match.name)) for match in matches if match.is_file() and is_image(match)]
-    if not found:
-        raise _nothing(text)
-    return found
+        return Found([Picture(path, path.name, _real(path))], [])
+    if glob.has_magic(text):
+        search = _search(path)
+        if found := [*_matches(text, search.root, out)]:
+            return Found(found, [search])
+    raise _nothing(text)
 
 
-def _refuse_sources(jobs: Iterable[Job], wanted: Wanted) -> None:
-    sources = {job.image.resolve() for job in jobs}
-    for job in jobs:
-        for target in job.files(wanted):
-            if target.resolve() in sources:
-                raise RunError(
-                    target,
-                    found="is one of the pictures to predict",
-                    allowed="a picture is never written over",
-                    fix="Give another --out.",
-                )
+def _matches(pattern: str, root: str, out: str) -> Iterator[Picture]:
+    """Pictures that a glob names; none of `out` where it lies below the root of the glob."""
+    real, apart = cache(_real), _is_below(out, root)
+    for path in map(Path, glob.glob(pattern, recursive=True)):
+        if not is_image(path) or (apart and _is_in(real(path.parent), out)) or not path.is_file():
+            continue
+        place = os.path.join(real(path.parent), _folded(path.name))
+        yield Picture(path, path.name, _real(path) if path.is_symlink() else place)
+
+
+def _walk(folder: str, real: str, prefix: str, out: str) -> Iterator[Picture]:
+    """Pictures in a folder and those below; not of `out`, nor through links to folders.
+
+    Raises:
+        DataError: a folder may not be searched.
+    """
+    try:
+        with os.scandir(folder) as listing:
+            entries = [*listing]
+    except PermissionError as error:
+        raise DataError(
+            folder,
+            found=f"cannot be searched ({error.strerror})",
+            allowed="a folder that is given is searched through",
+            fix="Get permission, or give the folders beside it, or a glob.",
+        ) from None
+    for entry in entries:
+        name, place = f"{prefix}{entry.name}", os.path.join(real, _folded(entry.name))
+        if entry.is_dir(follow_symlinks=False):
+            if place != out:
+                yield from _walk(entry.path, place, f"{name}/", out)
+        elif is_image(Path(entry.name)) and entry.is_file():
+            place = _real(entry.path) if entry.is_symlink() else place
+            yield Picture(Path(entry.path), name, place)
+
+
+def _search(pattern: Path) -> Search:
+    """What a glob searches: its parts without a wildcard, and those from the first one on."""
+    parts = pattern.parts
+    first = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    return Search(_real(Path(*parts[:first])), tuple(map(_folded, parts[first:])))
+
+
+def _fits(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether `glob` would find a path by a pattern, each in parts."""
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return any(_fits(parts[i:], pattern[1:]) for i in range(len(parts) + 1))
+    return bool(parts) and fnmatch(parts[0], pattern[0]) and _fits(parts[1:], pattern[1:])
+
+
+def _refuse_pictures(targets: Iterable[str], found: Found, out: Path) -> None:
+    """Refuse files that are pictures to predict, or would be when the command is given again."""
+    sources = {picture.real for picture in found.pictures}
+    place = _real(out)
+    searches = [search for search in found.searches if not _is_below(place, search.root)]
+    near = _near(targets, out, {*map(os.path.dirname, sources)}, searches)
+    parts = ((target, *target.rpartition("/")) for target in targets if near)
+    files = {os.path.join(near[at], name): out / t for t, at, _, name in parts if at in near}
+    for real, file in files.items():
+        if real in sources:
+            raise _not_there(
+                file, "is one of the pictures to predict", "a picture is never written over"
+            )
+    for real, file in files.items():
+        if any(search.finds(real) for search in searches):
+            found_next = "would be one of the pictures when the same command is given again"
+            raise _not_there(file, found_next, "masks lie where no picture is searched for")
+
+
+def _near(
+    targets: Iterable[str], out: Path, sources: set[str], searches: Sequence[Search]
+) -> dict[str, str]:
+    """Where the folders of targets really lie, of those that hold pictures or are searched."""
+    places = {at: _real(out / at) for at in {target.rpartition("/")[0] for target in targets}}
+    return {
+        at: place
+        for at, place in places.items()
+        if place in sources or any(_is_in(place, search.root) for search in searches)
+    }
+
+
+def _real(path: str | Path) -> str:
+    return _folded(os.path.realpath(path))
+
+
+def _folded(name: str) -> str:
+    """A name that is the same for all that name one file."""
+    return unicodedata.normalize("NFC", name).casefold() if ONE_CASE else name
+
+
+def _is_in(place: str, folder: str) -> bool:
+    return place == folder or _is_below(place, folder)
+
+
+def _is_below(place: str, folder: str) -> bool:
+    return place != folder and place.startswith(os.path.join(folder, ""))
+
+
+def _not_there(file: Path, found: str, allowed: str) -> RunError:
+    fix = "Give another --out; it may be a folder inside that of the pictures."
+    return RunError(file, found=found, allowed=allowed, fix=fix)
 
 
 def _nothing(where: str) -> DataError:
@@ -172,8 +337,8 @@ def _nothing(where: str) -> DataError:
     )
 
 
-def _collision(path: Path, one: Job, other: Job) -> RunError:
-    what = "the mask" if path in (other.mask, *other.planes) else "a file"
+def _collision(path: Path, one: Picture, other: Picture, job: Job) -> RunError:
+    what = "the mask" if path in (job.mask, *job.planes) else "a file"
     return RunError(
         path,
         found=f"would be {what} of both {one.image} and {other.image}",

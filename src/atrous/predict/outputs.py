@@ -1,7 +1,6 @@
 """The files of one picture: written whole or not at all, and known again when they are there."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -9,10 +8,10 @@ import numpy as np
 from PIL import Image as pil
 
 from atrous.classes import Classes
-from atrous.data.images import jpeg
+from atrous.data.images import jpeg, read_header
 from atrous.data.masks import flat_png, mask_png, plane_pngs, read_mask, read_planes
-from atrous.errors import DataError, RunError
-from atrous.files import make_folder, whole_file, write_whole
+from atrous.errors import DataError, ImageError
+from atrous.files import make_folder, refusals_told, whole_file, write_whole
 from atrous.predict.folders import Job, Wanted
 from atrous.predict.predictor import Prediction
 from atrous.predict.shares import Row, row_of
@@ -26,34 +25,58 @@ def write_outputs(prediction: Prediction, job: Job, wanted: Wanted, *, within: P
     What is half-written lies in the folder `within`.
 
     Raises:
+        ImageError: one of them cannot be made; then none is written.
         RunError: they cannot be written.
     """
-    with refusals_told(job.mask):
-        for path in job.files(wanted):
+    for path, content in _encoded(prediction, job, wanted):
+        with refusals_told(path):
             make_folder(path.parent)
-        if job.planes:
-            for name, content in plane_pngs(prediction.mask, prediction.classes, job.mask):
-                write_whole(job.mask / name, content, within=within)
-        else:
-            content = mask_png(prediction.mask, prediction.classes)
-            write_whole(job.mask, content, within=within)
-        if wanted.overlay:
-            write_whole(job.overlay, jpeg(prediction.overlay()), within=within)
-        if wanted.confidence:
-            write_whole(job.confidence, confidence_png(prediction), within=within)
-        if wanted.probabilities:
+            write_whole(path, content, within=within)
+    if wanted.probabilities:
+        with refusals_told(job.probabilities):
+            make_folder(job.probabilities.parent)
             with whole_file(job.probabilities, within=within) as file:
                 write_probabilities(file, prediction)
     return row_of(prediction.mask, prediction.classes)
 
 
+def _encoded(prediction: Prediction, job: Job, wanted: Wanted) -> list[tuple[Path, bytes]]:
+    """The files of a picture that are small enough to be in memory at once."""
+    try:
+        return [*_contents(prediction, job, wanted)]
+    except OSError as error:  # of an encoder
+        height, width = prediction.mask.shape
+        raise ImageError(
+            job.image,
+            found=f"is {height} x {width} pixels, and what is made of it cannot be encoded "
+            f"({error.strerror or error})",
+            allowed="a JPEG, such as an overlay, has at most 65500 a side",
+            fix="Leave out the overlay, or cut the picture into smaller ones.",
+        ) from error
+
+
+def _contents(prediction: Prediction, job: Job, wanted: Wanted) -> Iterator[tuple[Path, bytes]]:
+    if job.plane_names:
+        for name, content in plane_pngs(prediction.mask, prediction.classes, job.mask):
+            yield job.mask / name, content
+    else:
+        yield job.mask, mask_png(prediction.mask, prediction.classes)
+    if wanted.overlay:
+        yield job.overlay, jpeg(prediction.overlay())
+    if wanted.confidence:
+        yield job.confidence, confidence_png(prediction)
+
+
 def finished(job: Job, wanted: Wanted, classes: Classes) -> Row | None:
-    """The row of a picture all of whose files are there and whose mask can be read; else None."""
+    """The row of a picture all of whose files are there; else None.
+
+    Its mask can be read, holds classes and is of the picture's size.
+    """
     if not all(map(_is_there, job.files(wanted))):
         return None
     try:
-        mask = read_planes(job.mask, classes) if job.planes else read_mask(job.mask)
-        return row_of(mask, classes)
+        mask = read_planes(job.mask, classes) if job.plane_names else read_mask(job.mask)
+        return row_of(mask, classes) if mask.shape == read_header(job.image).size else None
     except (DataError, ValueError):
         return None
 
@@ -90,17 +113,3 @@ def _strips(height: int, floats: int) -> Iterator[slice]:
     """The rows of a picture in strips; a row needs so many `floats`."""
     step = max(1, STRIP_BYTES // (4 * floats))
     return (slice(row, min(row + step, height)) for row in range(0, height, step))
-
-
-@contextmanager
-def refusals_told(path: Path) -> Iterator[None]:
-    """Writing to `path`: what the disk says against it is an error for its reader."""
-    try:
-        yield
-    except OSError as error:
-        raise RunError(
-            path,
-            found=f"cannot be written ({error.strerror})",
-            allowed="masks must be written there",
-            fix="Make room or get permission, or give another --out; what is finished is kept.",
-        ) from None

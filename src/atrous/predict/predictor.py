@@ -38,6 +38,7 @@ class Prediction:
     image: Image
     logits: GridLogits
     grid: Placement
+    threads: int = 0  # of what is made when it is asked for; 0 = one for each core
 
     def coloured(self) -> UInt8[np.ndarray, "H W 3"]:
         """The mask in the classes' colours; the mean where several are there."""
@@ -72,7 +73,8 @@ class Prediction:
 
     def _where(self, rows: slice | None) -> dict[str, Any]:
         size, task = self.mask.shape, self.classes.task
-        return {"grid": self.grid, "size": size, "task": task, "rows": rows}
+        where = {"grid": self.grid, "size": size, "task": task, "rows": rows}
+        return where | {"threads": self.threads}
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,11 @@ class Predictor:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_lanes", Semaphore(max(1, self.engine.lanes)))
+
+    @property
+    def threads(self) -> int:
+        """What a call has of the engine's threads, for the mask and maps of its picture too."""
+        return max(1, self.engine.threads // max(1, self.engine.lanes))
 
     def __call__(self, image: Any) -> Prediction:
         """The prediction for an image: ndarray `H W` or `H W C`, path, or PIL.
@@ -119,13 +126,13 @@ class Predictor:
                 grid=grid,
                 size=fitted.shape[:2],
                 dtype=self.classes.dtype,
-                parallel=self.engine.lanes <= 1,
+                threads=self.threads,
             )
         except ValueError:
             if not np.isnan(logits).any():
                 raise
             raise self._no_numbers(where, fitted) from None
-        return Prediction(mask, self.classes, pixels, logits, grid)
+        return Prediction(mask, self.classes, pixels, logits, grid, self.threads)
 
     def _answer(self, image: Image) -> GridLogits:
         with self._lanes:
@@ -170,10 +177,10 @@ def load(
     `flip` and `scales` show each picture more than once and average the logits. `engine` is
     torch for a run, onnxruntime or openvino for an exported file, `precision` f32, bf16 or int8;
     where they are not given they are chosen, and `Predictor.note` says so. `threads` are those of
-    the CPU, 0 = one for each core; `lanes` calls at once share them. Of a run, `weights` are
-    `last` or `best`, `output_stride` other than 0 gives them another stride (8 is finer than 16,
-    and slower), and `device` is torch's. `manifest` is the side file of a graph of another
-    program.
+    the CPU, in the engine and after it, 0 = one for each core; `lanes` calls at once share them.
+    Of a run, `weights` are `last` or `best`, `output_stride` other than 0 gives them another
+    stride (8 is finer than 16, and slower), and `device` is torch's. `manifest` is the side file
+    of a graph of another program.
 
     Raises:
         RunError, WeightsError: nothing usable is there.

@@ -49,10 +49,13 @@ def row_of(mask: Mask, classes: Classes) -> Row:
     return Row(mask.size, tuple(f"{share:.{_DIGITS}f}" for share in shares))
 
 
-def update_shares(out: Path, rows: Mapping[str, Row], classes: Classes) -> None:
+def update_shares(
+    out: Path, rows: Mapping[str, Row], classes: Classes, *, within: Path | None = None
+) -> None:
     """Put rows, by the names of their pictures, into the table of a folder; others there stay.
 
-    A table that cannot be read, or of other columns, is replaced.
+    A table that cannot be read, or of other columns, is replaced. `within` is that of
+    `whole_file`.
     """
     head = ["picture", "pixels", *classes.names]
     table = {name: [name, str(row.pixels), *row.shares] for name, row in rows.items()}
@@ -61,14 +64,14 @@ def update_shares(out: Path, rows: Mapping[str, Row], classes: Classes) -> None:
     csv.writer(text, lineterminator="\n").writerows(
         [head, *(table[name] for name in sorted(table))]
     )
-    write_whole(out / FILE, text.getvalue().encode("utf-8", "surrogateescape"))
+    write_whole(out / FILE, text.getvalue().encode("utf-8", "surrogateescape"), within=within)
 
 
 def _read(path: Path, head: list[str]) -> list[list[str]]:
     try:
         text = path.read_bytes().decode("utf-8", "surrogateescape")
-    except OSError:
+        lines = [*csv.reader(io.StringIO(text))]
+    except (OSError, csv.Error):
         return []
-    lines = [*csv.reader(io.StringIO(text))]
     whole = lines[:1] == [head] and all(len(line) == len(head) for line in lines)
     return lines[1:] if whole else []

@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from atrous.classes import Weighting
 from atrous.recipe.table import Options
+from atrous.types import EngineName, Precision
 
 SMALLEST, LARGEST = 0.125, 8.0  # scales of a picture that is predicted
 
@@ -141,9 +142,9 @@ class Predict(Options):
     """Of a run. Best was chosen on val."""
     output_stride: Literal[0, 8, 16, 32] = 0
     """Of the trained weights; 0 = as they were trained."""
-    engine: Literal["auto", "torch", "onnxruntime", "openvino"] = "auto"
+    engine: Literal["auto", EngineName] = "auto"
     """Auto: torch for a run, the fastest there for an exported file."""
-    precision: Literal["auto", "f32", "bf16", "int8"] = "auto"
+    precision: Literal["auto", Precision] = "auto"
     """Auto: that of the run or file."""
     flip: bool = False
     """Average the logits of the picture and its mirror image."""

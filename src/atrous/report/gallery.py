@@ -127,7 +127,7 @@ def _shown(
         notes.append(f"{name} is left out: {error}")
         return None
     pred = predict(sample.image)
-    scores = scored(pred, sample.mask, classes, parallel=False)
+    scores = scored(pred, sample.mask, classes, threads=1)
     if not abs(scores.miou - miou) < SAME:
         notes.append(
             f"{name} now scores {scores.miou:.3f}, not {miou:.3f}: "

@@ -138,7 +138,9 @@ def compared(
     turns = deque(tallies)
     for sample in samples:
         answer = times.ask(reference, sample.image)
-        counts += scored(answer.mask, sample.mask, reference.classes).confusion
+        counts += scored(
+            answer.mask, sample.mask, reference.classes, threads=answer.threads
+        ).confusion
         for tally in turns:
             tally.add(answer, sample)
         turns.rotate(-1)  # nobody always stands behind the same one
@@ -224,7 +226,9 @@ class _Tally:
         self.flipped += flipped(reference, answer.mask, least=TIE * scale)
         self.largest = max(self.largest, float(np.abs(theirs - ours).max()))
         self.scale = max(self.scale, scale)
-        self.counts += scored(answer.mask, sample.mask, self.classes).confusion
+        self.counts += scored(
+            answer.mask, sample.mask, self.classes, threads=answer.threads
+        ).confusion
 
     def comparison(self, reference: Scores, reference_ms: float) -> Comparison:
         """All that was counted."""

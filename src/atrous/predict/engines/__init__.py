@@ -4,7 +4,7 @@ import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple, NoReturn, Protocol, TypedDict, Unpack, get_args
+from typing import NamedTuple, NoReturn, Protocol, TypedDict, Unpack, get_args
 
 import numpy as np
 from jaxtyping import Float32, Shaped
@@ -14,10 +14,8 @@ from atrous.errors import RecipeError, WeightsError
 from atrous.exported import Manifest, is_exported, read_exported
 from atrous.machine import cores
 from atrous.runs import weights_file
-from atrous.types import Images, PixelType, Placement
+from atrous.types import EngineName, Images, PixelType, Placement, Precision
 
-EngineName = Literal["torch", "onnxruntime", "openvino"]
-Precision = Literal["f32", "bf16", "int8"]
 WHERE = ("Exception from", "Check '", "While validating")  # in a runtime's code
 REASON = 250  # characters of what a runtime says, which can be a page
 
@@ -25,7 +23,8 @@ REASON = 250  # characters of what a runtime says, which can be a page
 class Engine(Protocol):
     """Maps pixels `B H W C` of any size to float32 grid logits `B K h w`, in NumPy.
 
-    Several threads may call it at once; it gains from `lanes` of them.
+    Several threads may call it at once; it gains from `lanes` of them, which share `threads` of
+    the CPU.
     """
 
     @property
@@ -40,6 +39,8 @@ class Engine(Protocol):
     def dtype(self) -> str: ...
     @property
     def lanes(self) -> int: ...
+    @property
+    def threads(self) -> int: ...
     def __call__(self, images: Images, /) -> Float32[np.ndarray, "B K h w"]: ...
 
 
@@ -95,6 +96,7 @@ class ExportedEngine:
     path: Path
     precision: Precision
     lanes: int
+    threads: int
 
     @property
     def name(self) -> EngineName:
@@ -113,12 +115,9 @@ class ExportedEngine:
         return self.manifest.dtype
 
     def __call__(self, images: Images, /) -> Float32[np.ndarray, "B K h w"]:
-        if self.manifest.is_guest:
-            from atrous.predict.engines.guests import answer
+        from atrous.predict.engines.guests import answer
 
-            logits = answer(self.runtime, self.manifest, images)
-        else:
-            logits = self.runtime(np.ascontiguousarray(images))
+        logits = answer(self.runtime, self.manifest, images)
         if logits.ndim == 4 and logits.shape[:2] == (len(images), self._num_logits):
             return logits.astype(np.float32, copy=False)
         raise WeightsError(
@@ -158,7 +157,8 @@ def unusable(
         fix = "Export it again, or choose another engine."
     else:
         found = f"cannot be run with {_form(pixels)}"
-        allowed, fix = "the manifest says what a graph takes", "Correct its layout, size or dtype."
+        allowed = "pictures have the form that its manifest says, and fit into memory"
+        fix = "Give smaller ones. Of another program's graph, correct layout, size or dtype."
     return WeightsError(path, found=f"{found} in {runtime} ({reason})", allowed=allowed, fix=fix)
 
 
@@ -176,7 +176,8 @@ def open_engine(run_or_file: Path, **options: Unpack[Answering]) -> Opened:
         RunError, WeightsError: nothing usable is there.
         RecipeError: an option that this file or this machine cannot follow.
     """
-    if is_exported(run_or_file) and not run_or_file.is_dir():
+    _refuse_negative(options)
+    if is_exported(run_or_file):
         return _open_exported(run_or_file, options)
     _refuse_for_runs(run_or_file, options)
     from atrous.predict.engines.torch import open_torch
@@ -205,7 +206,7 @@ def _open_exported(path: Path, options: Answering) -> Opened:
         from atrous.predict.engines.onnxruntime import OnnxRuntime
 
         runtime = OnnxRuntime(exported, path, threads=threads, lanes=lanes)
-    engine = ExportedEngine(runtime, manifest, path, precision, lanes)
+    engine = ExportedEngine(runtime, manifest, path, precision, lanes, threads)
     cpu = f"{threads} thread{'s' * (threads > 1)}" + f" in {lanes} lanes" * (lanes > 1)
     note = f"Engine: {name} {runtime.version}, {precision}, {cpu}."
     words = manifest.description or f"the graph of {path.name}"
@@ -258,6 +259,13 @@ def _precision(path: Path, manifest: Manifest, name: EngineName, asked: str) -> 
         f"that file is {manifest.precision}",
         "Leave it at auto, or export the run again, with or without --int8 DATA.",
     )
+
+
+def _refuse_negative(options: Answering) -> None:
+    counts = {"threads": options.get("threads", 0), "lanes": options.get("lanes", 0)}
+    for name, count in counts.items():
+        if count < 0:
+            _refuse(name, f"is {count}", "none is fewer than 0", "Leave it out, or give 1 or more.")
 
 
 def _refuse_for_runs(path: Path, options: Answering) -> None:

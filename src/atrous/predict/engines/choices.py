@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from atrous.errors import RecipeError
 from atrous.exported import Manifest
-from atrous.predict.engines import EngineName, Precision
+from atrous.types import EngineName, Precision
 
 
 class Choice(NamedTuple):

@@ -1,4 +1,4 @@
-"""Graphs of other programs: pictures in the form that they take, logits in ours.
+"""Pictures in the form that a graph takes, its logits in ours.
 
 A fixed size, the order of axes and bands, and normalisation come from the manifest.
 """
@@ -15,7 +15,9 @@ LEAST = 1e-7  # of a probability: the logits of 0 and 1 are finite
 
 
 def answer(runtime: Runtime, manifest: Manifest, images: Images) -> Shaped[np.ndarray, "..."]:
-    """What a guest's graph gives for pictures, which go in one by one, as logits `B K h w`."""
+    """What a graph gives for pictures, as logits `B K h w`; one by one where their form changes."""
+    if manifest.is_plain:
+        return heard(runtime(np.ascontiguousarray(images)), manifest)
     given = [runtime(shown(image[None], manifest)) for image in images]
     return np.concatenate([heard(one, manifest) for one in given])
 
@@ -38,9 +40,12 @@ def heard(given: Shaped[np.ndarray, "..."], manifest: Manifest) -> Shaped[np.nda
     """What the graph gives as logits `B K h w`, if it is that at all.
 
     Classes on the last axis are moved; probabilities become the logits that they come from.
+    Where the classes could be on either axis, a graph that takes bands last has them last; but
+    not a plain one, for ours take bands last and give classes first.
     """
     k = manifest.classes.num_logits
-    if given.ndim == 4 and given.shape[1] != k == given.shape[3]:
+    last = manifest.layout == "NHWC" and not manifest.is_plain
+    if given.ndim == 4 and given.shape[3] == k and (last or given.shape[1] != k):
         given = given.transpose(0, 3, 1, 2)
     if not manifest.probabilities:
         return given

@@ -7,13 +7,16 @@ import onnxruntime
 from jaxtyping import Shaped
 
 from atrous.exported import Exported
-from atrous.predict.engines import EngineName, only_input, unusable
+from atrous.predict.engines import only_input, unusable
+from atrous.types import EngineName
 
 FATAL = 4  # its own log stays silent: what goes wrong is raised, and told as an error of ours
 
 
 class OnnxRuntime:
-    """A session of ONNX Runtime, for `lanes` calls at once with `threads // lanes` threads each.
+    """A session of ONNX Runtime: `lanes` calls at once share `threads`.
+
+    Each call computes in its own thread too; the workers beside them are those of all.
 
     Raises:
         WeightsError: it refuses the graph.
@@ -24,7 +27,7 @@ class OnnxRuntime:
 
     def __init__(self, exported: Exported, path: Path, *, threads: int, lanes: int = 1) -> None:
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = max(1, threads // lanes)
+        options.intra_op_num_threads = threads - lanes + 1  # workers, and the one that calls
         options.inter_op_num_threads = 1
         options.log_severity_level = FATAL
         if lanes > 1:

@@ -9,11 +9,12 @@ from jaxtyping import Float32
 
 from atrous.classes import Classes
 from atrous.errors import RecipeError, WeightsError
+from atrous.machine import cores
 from atrous.models.build import Segmenter, at_stride, build_model
-from atrous.predict.engines import EngineName, Opened, Precision
+from atrous.predict.engines import Opened
 from atrous.recipe import Recipe, from_tables
 from atrous.runs import read_model
-from atrous.types import Images, Placement, Statistics
+from atrous.types import EngineName, Images, Placement, Precision, Statistics
 
 BANDS = 3  # of a model that holds no statistics of its own
 
@@ -25,8 +26,9 @@ class TorchEngine:
     precision: Precision = "f32"
     lanes = 1  # a call takes all threads of torch
 
-    def __init__(self, model: Segmenter) -> None:
+    def __init__(self, model: Segmenter, *, threads: int = 0) -> None:
         self.model = model
+        self.threads = threads or cores()
 
     @property
     def grid(self) -> Placement:
@@ -68,7 +70,7 @@ def open_torch(
     model = restored(recipe, classes.num_logits, about["dtype"], tensors, path)
     model = model.to(pick_device(device)).to(memory_format=torch.channels_last)
     words = describe(about) + (f", at output stride {output_stride}" if output_stride else "")
-    return Opened(TorchEngine(model), classes, digest, words, _note(model))
+    return Opened(TorchEngine(model, threads=threads), classes, digest, words, _note(model))
 
 
 def _note(model: Segmenter) -> str:
