@@ -145,7 +145,7 @@ def test_the_separable_filter_is_the_exact_gaussian(height, width, lanes, deviat
 def test_the_separable_filter_scales_and_is_the_same_in_strips():
     random = np.random.default_rng(0)
     rows, logits = random.random((2, 40 * 30, 4)).astype(np.float32)
-    plain = [line(2.0, size) for size in (40, 30)]
+    plain = line(2.0, 40), line(2.0, 30)
     scaled = [
         each._replace(
             before=random.random(n).astype(np.float32), after=random.random(n).astype(np.float32)
@@ -157,9 +157,11 @@ def test_the_separable_filter_scales_and_is_the_same_in_strips():
         for name in ("before", "after")
     )
     expected, made, again = (np.empty_like(rows) for _ in range(3))
-    add_filtered(np.zeros_like(rows), before.astype(np.float32) * rows, *plain, expected)
-    add_filtered(logits, rows, *scaled, made, threads=1)
-    add_filtered(logits, rows, *scaled, again, threads=2)
+    add_filtered(
+        np.zeros_like(rows), before.astype(np.float32) * rows, plain[0], plain[1], expected
+    )
+    add_filtered(logits, rows, scaled[0], scaled[1], made, threads=1)
+    add_filtered(logits, rows, scaled[0], scaled[1], again, threads=2)
     assert np.allclose(made, logits + after * expected, rtol=NEAR)
     assert np.array_equal(made, again)
 

@@ -15,7 +15,7 @@ def log_rows(
     *,
     lanes: int,
     least: float,
-    rest: float,
+    rest: np.float32,
     threads: int,
 ) -> Float32[np.ndarray, "N L"]:
     """The logarithms of the `kept` labels, a row for each pixel, filled up with `rest`.
@@ -28,7 +28,7 @@ def log_rows(
         for begin in range(first, end, _CHUNK):
             own = slice(begin, min(begin + _CHUNK, end))
             part = np.maximum(probs[kept, own], np.float32(least))
-            _turn(np.log(part, out=part), np.float32(rest), rows[own])
+            _turn(np.log(part, out=part), rest, rows[own])
 
     in_strips(strip, len(rows), threads=threads)
     return rows

@@ -11,7 +11,7 @@ Guide = UInt8[np.ndarray, "H W C"] | UInt16[np.ndarray, "H W C"]
 Probabilities = Float[np.ndarray, "K H W"]
 Weight = float | Float[np.ndarray, " K"] | Float[np.ndarray, "K K"]
 # What a label gains by the filtered ones: a factor; one for each label; or of each by each.
-Gain = float | Float32[np.ndarray, " K"] | Float32[np.ndarray, "K K"]
+Gain = Float32[np.ndarray, ""] | Float32[np.ndarray, " K"] | Float32[np.ndarray, "K K"]
 Normalization = Literal["symmetric", "before", "after", "none"]
 Mode = Literal["lattice", "exact-spatial"]
 
@@ -99,8 +99,6 @@ def gain(name: str, weight: Weight, labels: int) -> Gain:
             allowed=f"it is a finite number, {labels} of them, or {labels} x {labels}",
             fix="Give one number, or one for each label, or for each pair.",
         )
-    if values.ndim == 0:
-        return float(values)
     if values.ndim == 2 and not np.array_equal(values, values.T):
         a, b = (int(at) for at in np.argwhere(values != values.T)[0])
         raise RecipeError(

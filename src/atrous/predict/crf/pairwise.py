@@ -14,6 +14,7 @@ from atrous.kernels.simplices import digits
 from atrous.predict.crf.checks import Gain, Guide, Widths
 
 _BITS = 62  # of the largest key of a lattice
+_ONE = np.ones((), np.float32)
 _NOT_ZERO = 1e-20  # as Krahenbuhl's code adds it to a sum
 
 
@@ -33,7 +34,7 @@ class Pairwise(NamedTuple):
     @property
     def potts(self) -> bool:
         """Whether each label is filtered for itself, and all alike."""
-        return all(isinstance(gain, float) for gain in (*self.gains, self.exact_gain))
+        return all(gain.ndim == 0 for gain in (*self.gains, self.exact_gain))
 
     def of_labels(self, kept: np.ndarray, lanes: int) -> "Pairwise":
         """The gains between so many lanes: the `kept` labels, and 0 for the rest."""
@@ -57,17 +58,17 @@ def kernels(
         features.append(_features(image[:, :, :0], widths.gaussian_sxy, 1.0))
         on_lattice.append(spatial)
     elif np.any(spatial):
-        factor = spatial if isinstance(spatial, float) else 1.0
+        factor = _ONE if spatial.ndim else spatial
         down, across = (line(widths.gaussian_sxy, size) for size in image.shape[:2])
-        exact = _normalised(down, normalization, factor), _normalised(across, normalization, 1.0)
+        exact = _normalised(down, normalization, factor), _normalised(across, normalization, _ONE)
     if np.any(bilateral):
         features.append(_features(image, widths.bilateral_sxy, widths.bilateral_srgb))
         on_lattice.append(bilateral)
         _check_keys(features[-1], widths)
     points = _lattice(features, on_lattice, normalization, image.shape[0] * image.shape[1], threads)
-    mixing = tuple(1.0 if isinstance(gain, float) else gain for gain in on_lattice)
-    exact_gain = spatial if exact and not isinstance(spatial, float) else 1.0
-    attracts = all(isinstance(gain, float) and gain >= 0 for gain in gains)
+    mixing = tuple(gain if gain.ndim else _ONE for gain in on_lattice)
+    exact_gain = spatial if exact and spatial.ndim else _ONE
+    attracts = all(gain.ndim == 0 and gain >= 0 for gain in gains)
     return Pairwise(points, mixing, exact, exact_gain, attracts)
 
 
@@ -83,12 +84,10 @@ def step(
     for kernel, gain in zip(pairwise.lattice.kernels, pairwise.gains, strict=True):
         own = values[kernel.first : kernel.end]
         spread(kernel, rows, own, threads=threads)
-        if not isinstance(gain, float):
+        if gain.ndim:
             own[:] = _mixed(own, gain)
     if pairwise.exact:
-        mixed = (
-            rows if isinstance(pairwise.exact_gain, float) else _mixed(rows, pairwise.exact_gain)
-        )
+        mixed = _mixed(rows, pairwise.exact_gain) if pairwise.exact_gain.ndim else rows
         add_filtered(logits, mixed, *pairwise.exact, room, threads=threads)
         logits = room
     update(logits, pairwise.lattice, values, rows, threads=threads)
@@ -136,8 +135,8 @@ def _lattice(
     points, ones = lattice(features, threads=threads), np.ones(pixels, np.float32)
     for kernel, gain in zip(points.kernels, gains, strict=True):
         before, after = _factors(filtered(points, kernel, ones, threads=threads), normalization)
-        after = after * np.float32(gain if isinstance(gain, float) else 1)
-        scale(points, kernel, before=before, after=after, threads=threads)
+        factor = _ONE if gain.ndim else gain
+        scale(points, kernel, before=before, after=after * factor, threads=threads)
     return points
 
 
@@ -155,19 +154,19 @@ def _factors(total: np.ndarray, normalization: str) -> tuple[np.ndarray, np.ndar
     return one, one
 
 
-def _normalised(axis: Line, normalization: str, factor: float) -> Line:
+def _normalised(axis: Line, normalization: str, factor: Gain) -> Line:
     before, after = _factors(axis.sums(), normalization)
-    return axis._replace(before=before, after=after * np.float32(factor))
+    return axis._replace(before=before, after=after * factor)
 
 
 def _between(gain: Gain, kept: np.ndarray, lanes: int) -> Gain:
-    if isinstance(gain, float):
+    if gain.ndim == 0:
         return gain
     room = np.zeros((lanes,) * gain.ndim, np.float32)
     room[np.ix_(*[np.arange(len(kept))] * gain.ndim)] = gain[np.ix_(*[kept] * gain.ndim)]
     return room
 
 
-def _mixed(values: np.ndarray, gain: np.ndarray) -> np.ndarray:
+def _mixed(values: np.ndarray, gain: Gain) -> np.ndarray:
     """What each label gains by the filtered ones."""
     return values @ gain if gain.ndim == 2 else values * gain
