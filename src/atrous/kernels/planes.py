@@ -1,24 +1,19 @@
 """Planes of labels -> the labels of each pixel side by side, and back."""
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 
 from atrous.kernels.compiled import compiled, in_strips
 
 _PIXELS = 64  # at once, while all their labels stay in the nearest cache
+_ZERO = np.float32(0)
 _CHUNK = 4096  # pixels whose logarithms are taken at once
 
 
 def log_rows(
-    probs: Float32[np.ndarray, "K N"],
-    kept: np.ndarray,
-    *,
-    lanes: int,
-    least: float,
-    rest: np.float32,
-    threads: int,
+    probs: Float32[np.ndarray, "K N"], *, lanes: int, least: float, rest: np.float32, threads: int
 ) -> Float32[np.ndarray, "N L"]:
-    """The logarithms of the `kept` labels, a row for each pixel, filled up with `rest`.
+    """The logarithms of the probabilities, a row for each pixel, filled up with `rest`.
 
     What is below `least` counts as `least`.
     """
@@ -27,7 +22,7 @@ def log_rows(
     def strip(first: int, end: int) -> None:
         for begin in range(first, end, _CHUNK):
             own = slice(begin, min(begin + _CHUNK, end))
-            part = np.maximum(probs[kept, own], np.float32(least))
+            part = np.maximum(probs[:, own], np.float32(least))
             _turn(np.log(part, out=part), rest, rows[own])
 
     in_strips(strip, len(rows), threads=threads)
@@ -35,7 +30,7 @@ def log_rows(
 
 
 def planes(
-    rows: Float32[np.ndarray, "N L"], kept: np.ndarray, labels: int, *, threads: int
+    rows: Float32[np.ndarray, "N L"], kept: Int64[np.ndarray, " R"], labels: int, *, threads: int
 ) -> Float32[np.ndarray, "K N"]:
     """The first lanes of each row as planes of the `kept` labels; the others are 0."""
     out = np.zeros((labels, len(rows)), np.float32)
@@ -45,6 +40,42 @@ def planes(
 
     in_strips(strip, len(rows), threads=threads)
     return out
+
+
+def taken(
+    rows: Float32[np.ndarray, "N L"],
+    lanes: Int64[np.ndarray, " R"],
+    width: int,
+    rest: np.float32,
+    *,
+    threads: int,
+) -> Float32[np.ndarray, "N L"]:
+    """Some lanes of each row, filled up with `rest` to so many."""
+    out = np.empty((len(rows), width), np.float32)
+
+    def strip(first: int, end: int) -> None:
+        _take(rows, lanes, rest, first, end, out)
+
+    in_strips(strip, len(rows), threads=threads)
+    return out
+
+
+def largest(
+    rows: Float32[np.ndarray, "N L"], labels: int, *, threads: int
+) -> Float32[np.ndarray, " K"]:
+    """The largest number of each of the first lanes."""
+    found = []
+    in_strips(lambda *own: found.append(_most(rows[slice(*own)])), len(rows), threads=threads)
+    return np.max(found, axis=0)[:labels]
+
+
+def largest_sums(
+    rows: Float32[np.ndarray, "N L"], order: Int64[np.ndarray, " K"], *, threads: int
+) -> Float32[np.ndarray, " K"]:
+    """The largest number of the first lane, sum of the first two, and so on, in this order."""
+    found = []
+    in_strips(lambda *own: found.append(_sums(rows[slice(*own)], order)), len(rows), threads=threads)
+    return np.max(found, axis=0)
 
 
 def _to_rows(part, rest, rows):
@@ -67,5 +98,35 @@ def _to_planes(rows, kept, first, end, out):
                 out[kept[k], i] = rows[i, k]
 
 
+def _take_lanes(rows, lanes, rest, first, end, out):
+    for i in range(first, end):
+        for k in range(lanes.size):
+            out[i, k] = rows[i, lanes[k]]
+        for k in range(lanes.size, out.shape[1]):
+            out[i, k] = rest
+
+
+def _largest_of_lanes(rows):
+    most = rows[0].copy()
+    for i in range(1, rows.shape[0]):
+        for k in range(most.size):
+            value, old = rows[i, k], most[k]
+            most[k] = value if value > old else old
+    return most
+
+
+def _largest_of_sums(rows, order):
+    most = np.zeros(order.size, np.float32)
+    for i in range(rows.shape[0]):
+        total = _ZERO
+        for k in range(order.size):
+            total += rows[i, order[k]]
+            most[k] = total if total > most[k] else most[k]
+    return most
+
+
+_sums = compiled(_largest_of_sums)
+_take = compiled(_take_lanes)
+_most = compiled(_largest_of_lanes)
 _turn = compiled(_to_rows)
 _turn_back = compiled(_to_planes)

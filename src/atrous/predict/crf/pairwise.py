@@ -29,7 +29,7 @@ class Pairwise(NamedTuple):
     gains: tuple[Gain, ...]
     exact: tuple[Line, Line] | None
     exact_gain: Gain
-    attracts: bool  # all weights are one number, 0 or more
+    attracts: bool  # all weights are one number, 0 or more, and one of them is more
 
     @property
     def potts(self) -> bool:
@@ -68,7 +68,7 @@ def kernels(
     points = _lattice(features, on_lattice, normalization, image.shape[0] * image.shape[1], threads)
     mixing = tuple(gain if gain.ndim else _ONE for gain in on_lattice)
     exact_gain = spatial if exact and spatial.ndim else _ONE
-    attracts = all(gain.ndim == 0 and gain >= 0 for gain in gains)
+    attracts = all(gain.ndim == 0 and gain >= 0 for gain in gains) and max(gains) > 0
     return Pairwise(points, mixing, exact, exact_gain, attracts)
 
 
