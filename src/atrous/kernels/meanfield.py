@@ -15,6 +15,7 @@ from atrous.kernels.lattice import READS, Lattice
 
 LANES = 4  # of the narrowest vector
 NEVER = np.float32(-1e30)
+NOBODY = -1
 _FAINT = np.float32(-60)  # e ** -60 counts as 0: products with it may be too small for fast code
 _PIXELS = 64  # at once; their rows stay in the nearest cache
 _ZERO, _ONE = np.float32(0), np.float32(1)
@@ -26,16 +27,18 @@ def update(
     values: Float32[np.ndarray, "M *L"],
     rows: Float32[np.ndarray, "N *L"],
     *,
+    silent: int = NOBODY,
     threads: int,
 ) -> None:
     """Fill `rows` with the probabilities of the logits and of what lies on the lattice, added.
 
-    Of a single lane both are a difference, of two logits and of two probabilities.
+    Of a single lane both are a difference, of two logits and of two probabilities. A `silent`
+    lane takes part, and then holds 0: it will give nothing to the next filter.
     """
     work, flat = _update_rows if rows.ndim == 2 else _update, rows.reshape(-1)
 
     def strip(first: int, end: int) -> None:
-        work(logits, lattice.corners, lattice.weights, values, first, end, rows, flat)
+        work(logits, lattice.corners, lattice.weights, values, silent, first, end, rows, flat)
 
     in_strips(strip, len(rows), threads=threads)
 
@@ -101,7 +104,7 @@ def _differences(logits):
         logits[i] = sure if logit > _ZERO else -sure
 
 
-def _update_lanes(logits, corners, weights, values, first, end, rows, flat):
+def _update_lanes(logits, corners, weights, values, silent, first, end, rows, flat):
     lanes = rows.shape[1]
     for begin in range(first, end, _PIXELS):
         stop = min(begin + _PIXELS, end)
@@ -119,9 +122,11 @@ def _update_lanes(logits, corners, weights, values, first, end, rows, flat):
             part = _ONE / _sum(rows, pixel)
             for k in range(lanes):
                 rows[pixel, k] *= part
+            if silent != NOBODY:
+                rows[pixel, silent] = _ZERO
 
 
-def _update_one(logits, corners, weights, values, first, end, rows, flat):
+def _update_one(logits, corners, weights, values, silent, first, end, rows, flat):
     """`_update_lanes` of a difference."""
     for begin in range(first, end, _PIXELS):
         stop = min(begin + _PIXELS, end)

@@ -6,7 +6,6 @@ from jaxtyping import Float32, Int64
 from atrous.kernels.compiled import compiled, in_strips
 
 _PIXELS = 64  # at once, while all their labels stay in the nearest cache
-_ZERO = np.float32(0)
 _CHUNK = 4096  # pixels whose logarithms are taken at once
 
 
@@ -29,17 +28,19 @@ def log_rows(
     return rows
 
 
-def planes(
-    rows: Float32[np.ndarray, "N L"], kept: Int64[np.ndarray, " R"], labels: int, *, threads: int
-) -> Float32[np.ndarray, "K N"]:
-    """The first lanes of each row as planes of the `kept` labels; the others are 0."""
-    out = np.zeros((labels, len(rows)), np.float32)
+def fill_planes(
+    rows: Float32[np.ndarray, "N L"],
+    labels: Int64[np.ndarray, " R"],
+    out: Float32[np.ndarray, "K N"],
+    *,
+    threads: int,
+) -> None:
+    """Fill the planes of these labels with the first lanes of each row."""
 
     def strip(first: int, end: int) -> None:
-        _turn_back(rows, kept, first, end, out)
+        _turn_back(rows, labels, first, end, out)
 
     in_strips(strip, len(rows), threads=threads)
-    return out
 
 
 def taken(
@@ -67,15 +68,6 @@ def largest(
     found = []
     in_strips(lambda *own: found.append(_most(rows[slice(*own)])), len(rows), threads=threads)
     return np.max(found, axis=0)[:labels]
-
-
-def largest_sums(
-    rows: Float32[np.ndarray, "N L"], order: Int64[np.ndarray, " K"], *, threads: int
-) -> Float32[np.ndarray, " K"]:
-    """The largest number of the first lane, sum of the first two, and so on, in this order."""
-    found = []
-    in_strips(lambda *own: found.append(_sums(rows[slice(*own)], order)), len(rows), threads=threads)
-    return np.max(found, axis=0)
 
 
 def _to_rows(part, rest, rows):
@@ -115,17 +107,6 @@ def _largest_of_lanes(rows):
     return most
 
 
-def _largest_of_sums(rows, order):
-    most = np.zeros(order.size, np.float32)
-    for i in range(rows.shape[0]):
-        total = _ZERO
-        for k in range(order.size):
-            total += rows[i, order[k]]
-            most[k] = total if total > most[k] else most[k]
-    return most
-
-
-_sums = compiled(_largest_of_sums)
 _take = compiled(_take_lanes)
 _most = compiled(_largest_of_lanes)
 _turn = compiled(_to_rows)

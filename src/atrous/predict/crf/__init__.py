@@ -55,11 +55,10 @@ def dense_crf(
     of it before and after the filter, by all of it before or after, or not at all.
 
     Both kernels are filtered on permutohedral lattices, as in Krahenbuhl's code and pydensecrf;
-    in mode "exact-spatial" that of positions alone is filtered exactly instead. `prune` leaves
-    out labels that cannot matter, with Potts weights above 0: those that would in no iteration
-    hold more than 0.05 of any pixel, all together, and those that hold no more after the
-    first. They get 0. 0 threads are one for each core; their number changes no bit. The very
-    first call compiles, for about 15 seconds.
+    in mode "exact-spatial" that of positions alone is filtered exactly instead. `prune` filters
+    no more, after the first iteration, the labels that hold at most 0.05 of any pixel then: they
+    only keep their share (with Potts weights above 0). 0 threads are one for each core; their
+    number changes no bit. The very first call compiles, for about 15 seconds.
 
     Example:
         >>> image = np.zeros((3, 4, 3), np.uint8)

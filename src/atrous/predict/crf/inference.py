@@ -1,28 +1,16 @@
 """Mean-field inference, all labels of a pixel side by side in vector lanes."""
 
-from typing import NamedTuple
-
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from atrous.kernels.meanfield import LANES, NEVER, soft_max
-from atrous.kernels.planes import log_rows, planes, taken
+from atrous.kernels.compiled import in_strips
+from atrous.kernels.meanfield import LANES, NEVER, NOBODY, soft_max
+from atrous.kernels.planes import fill_planes, largest, log_rows, taken
 from atrous.predict.crf.pairwise import Pairwise, step
-from atrous.predict.crf.relevance import relevant, shown
 
 LEAST = 1e-8  # what a probability of 0 counts as: its logarithm is finite
-
-
-class _Field(NamedTuple):
-    """Labels that are left, their logits and probabilities: rows of lanes, or a difference.
-
-    Of two labels under a Potts model the difference is enough.
-    """
-
-    labels: Int64[np.ndarray, " R"]
-    logits: Float32[np.ndarray, "N *L"]
-    rows: Float32[np.ndarray, "N *L"]
-    pairwise: Pairwise  # between these lanes
+FADED = 0.05  # of a pixel: the most that a label holds which is filtered no more
+_FEW = 4  # labels fill the narrowest vector; fewer are not faster
 
 
 def infer(
@@ -33,57 +21,86 @@ def infer(
     prune: bool,
     threads: int,
 ) -> Float32[np.ndarray, "K N"]:
-    """The probabilities after so many iterations.
-
-    `prune` leaves out labels that cannot matter, and then those that faded in the first
-    iteration. They could come back only where a label that won a pixel loses it again.
-    """
+    """The probabilities after so many iterations."""
     labels = len(probs)
-    prune = prune and iterations > 0 and pairwise.attracts
-    logits = log_rows(probs, lanes=_lanes(labels), least=LEAST, rest=NEVER, threads=threads)
-    field = _Field(np.arange(labels), logits, np.empty_like(logits), pairwise)
-    soft_max(logits, field.rows, threads=threads)
-    kept = relevant(field.rows, labels, pairwise, threads) if prune else field.labels
-    field = _narrowed(field, kept, pairwise, threads)
-    field = _iterated(field, 1 if prune else iterations, threads)
-    if prune and field.rows.ndim == 2:
-        lanes = shown(field.rows, len(kept), threads)
-        field = _narrowed(field, lanes, pairwise, threads)
-    if prune:
-        field = _iterated(field, iterations - 1, threads)
-    rows = field.rows
-    if rows.ndim == 1:
-        second = (rows + 1) * np.float32(0.5)
-        rows = np.stack([1 - second, second], axis=1)
-    return planes(rows, field.labels, len(probs), threads=threads)
+    lanes = -(-labels // LANES) * LANES
+    logits = log_rows(probs, lanes=lanes, least=LEAST, rest=NEVER, threads=threads)
+    if labels == 2 and pairwise.potts:
+        return _difference(logits, pairwise, iterations, threads)
+    rows, wide = np.empty_like(logits), pairwise.of_lanes(labels, lanes)
+    soft_max(logits, rows, threads=threads)
+    if not (prune and iterations > 1 and pairwise.attracts and labels > _FEW):
+        _iterate(logits, rows, wide, iterations, NOBODY, threads)
+        out = np.empty_like(probs)
+        fill_planes(rows, np.arange(labels), out, threads=threads)
+        return out
+    _iterate(logits, rows, wide, 1, NOBODY, threads)
+    kept = np.flatnonzero(largest(rows, labels, threads=threads) > FADED)
+    return _among(kept, probs, logits, rows, pairwise, iterations - 1, threads)
 
 
-def _iterated(field: _Field, iterations: int, threads: int) -> _Field:
-    """The field after so many iterations more, in the same memory."""
-    logits, rows, pairwise = field.logits, field.rows, field.pairwise
+def _difference(
+    logits: Float32[np.ndarray, "N L"], pairwise: Pairwise, iterations: int, threads: int
+) -> Float32[np.ndarray, "2 N"]:
+    """Of two labels under a Potts model the difference is enough."""
+    logits = logits[:, 1] - logits[:, 0]
+    rows = np.empty_like(logits)
+    soft_max(logits, rows, threads=threads)
+    _iterate(logits, rows, pairwise, iterations, NOBODY, threads)
+    second = (rows + 1) * np.float32(0.5)
+    return np.stack([1 - second, second])
+
+
+def _among(
+    kept: Int64[np.ndarray, " R"],
+    probs: Float32[np.ndarray, "K N"],
+    logits: Float32[np.ndarray, "N L"],
+    rows: Float32[np.ndarray, "N L"],
+    pairwise: Pairwise,
+    iterations: int,
+    threads: int,
+) -> Float32[np.ndarray, "K N"]:
+    """Further iterations that filter the `kept` labels only.
+
+    The others are one silent lane, which gets no message and gives none. While a label holds
+    at most q of every pixel, its message is at most W q, where W is the weights times the
+    kernels' sums, about 1: that is what its logit misses.
+    """
+    out = np.empty_like(probs)
+    faded = np.setdiff1d(np.arange(len(probs)), kept)
+    silent, width = len(kept), -(-(len(kept) + 1) // LANES) * LANES
+    logits = taken(logits, kept, width, NEVER, threads=threads)
+    rows = taken(rows, kept, width, np.float32(0), threads=threads)
+    total = np.zeros(len(rows), np.float32)
+
+    def add(first: int, end: int) -> None:
+        for label in faded:
+            total[first:end] += probs[label, first:end]
+        logits[first:end, silent] = np.log(np.maximum(total[first:end], np.float32(LEAST)))
+
+    def share(first: int, end: int) -> None:
+        rest = 1 - rows[first:end, :silent].sum(1)
+        part = np.maximum(rest, 0) / np.maximum(total[first:end], np.float32(LEAST))
+        for label in faded:
+            np.multiply(probs[label, first:end], part, out=out[label, first:end])
+
+    in_strips(add, len(rows), threads=threads)
+    _iterate(logits, rows, pairwise, iterations, silent, threads)
+    fill_planes(rows, kept, out, threads=threads)
+    in_strips(share, len(rows), threads=threads)
+    return out
+
+
+def _iterate(
+    logits: Float32[np.ndarray, "N *L"],
+    rows: Float32[np.ndarray, "N *L"],
+    pairwise: Pairwise,
+    iterations: int,
+    silent: int,
+    threads: int,
+) -> None:
+    """Bring the rows so many iterations further."""
     room = np.empty_like(logits) if pairwise.exact else rows
     values = np.empty((pairwise.lattice.size, *rows.shape[1:]), np.float32)
     for _ in range(iterations):
-        step(pairwise, logits, values, room, rows, threads)
-    return field
-
-
-def _narrowed(
-    field: _Field, lanes: Int64[np.ndarray, " R"], pairwise: Pairwise, threads: int
-) -> _Field:
-    """The field of some of its lanes alone."""
-    labels, logits, rows = field.labels[lanes], field.logits, field.rows
-    if len(lanes) == 2 and pairwise.potts:
-        a, b = lanes
-        apart = rows[:, b] - rows[:, a]
-        apart /= np.maximum(rows[:, b] + rows[:, a], np.float32(LEAST))
-        return _Field(labels, logits[:, b] - logits[:, a], apart, pairwise)
-    width = _lanes(len(lanes))
-    if len(lanes) < len(field.labels):
-        logits = taken(logits, lanes, width, NEVER, threads=threads)
-        rows = taken(rows, lanes, width, np.float32(0), threads=threads)
-    return _Field(labels, logits, rows, pairwise.of_labels(labels, width))
-
-
-def _lanes(labels: int) -> int:
-    return -(-labels // LANES) * LANES
+        step(pairwise, logits, values, room, rows, silent, threads)

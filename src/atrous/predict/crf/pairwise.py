@@ -29,16 +29,16 @@ class Pairwise(NamedTuple):
     gains: tuple[Gain, ...]
     exact: tuple[Line, Line] | None
     exact_gain: Gain
-    attracts: bool  # all weights are one number, 0 or more, and one of them is more
+    attracts: bool  # all weights are one number, 0 or more
 
     @property
     def potts(self) -> bool:
         """Whether each label is filtered for itself, and all alike."""
         return all(gain.ndim == 0 for gain in (*self.gains, self.exact_gain))
 
-    def of_labels(self, kept: np.ndarray, lanes: int) -> "Pairwise":
-        """The gains between so many lanes: the `kept` labels, and 0 for the rest."""
-        gains = [_between(gain, kept, lanes) for gain in (*self.gains, self.exact_gain)]
+    def of_lanes(self, labels: int, lanes: int) -> "Pairwise":
+        """The gains between so many lanes, of which the first are the labels."""
+        gains = [_padded(gain, lanes - labels) for gain in (*self.gains, self.exact_gain)]
         return self._replace(gains=tuple(gains[:-1]), exact_gain=gains[-1])
 
 
@@ -68,7 +68,7 @@ def kernels(
     points = _lattice(features, on_lattice, normalization, image.shape[0] * image.shape[1], threads)
     mixing = tuple(gain if gain.ndim else _ONE for gain in on_lattice)
     exact_gain = spatial if exact and spatial.ndim else _ONE
-    attracts = all(gain.ndim == 0 and gain >= 0 for gain in gains) and max(gains) > 0
+    attracts = all(gain.ndim == 0 and float(gain) >= 0 for gain in gains)
     return Pairwise(points, mixing, exact, exact_gain, attracts)
 
 
@@ -78,6 +78,7 @@ def step(
     values: Float32[np.ndarray, "M *L"],
     room: Float32[np.ndarray, "N *L"],
     rows: Float32[np.ndarray, "N *L"],
+    silent: int,
     threads: int,
 ) -> None:
     """One iteration: from the probabilities `rows` to the next; `values` and `room` are used."""
@@ -90,18 +91,7 @@ def step(
         mixed = _mixed(rows, pairwise.exact_gain) if pairwise.exact_gain.ndim else rows
         add_filtered(logits, mixed, *pairwise.exact, room, threads=threads)
         logits = room
-    update(logits, pairwise.lattice, values, rows, threads=threads)
-
-
-def sums(pairwise: Pairwise, pixels: int, threads: int) -> Float32[np.ndarray, " N"]:
-    """What a label gains at each pixel by being everywhere: weights times kernels."""
-    total, ones = np.zeros(pixels, np.float32), np.ones(pixels, np.float32)
-    for kernel in pairwise.lattice.kernels:
-        total += filtered(pairwise.lattice, kernel, ones, threads=threads)
-    if pairwise.exact:
-        down, across = pairwise.exact
-        total += np.outer(down.sums(), across.sums()).reshape(-1)
-    return total
+    update(logits, pairwise.lattice, values, rows, silent=silent, threads=threads)
 
 
 def _features(image: Guide, sxy: float, srgb: float) -> Float32[np.ndarray, "D N"]:
@@ -159,12 +149,8 @@ def _normalised(axis: Line, normalization: str, factor: Gain) -> Line:
     return axis._replace(before=before, after=after * factor)
 
 
-def _between(gain: Gain, kept: np.ndarray, lanes: int) -> Gain:
-    if gain.ndim == 0:
-        return gain
-    room = np.zeros((lanes,) * gain.ndim, np.float32)
-    room[np.ix_(*[np.arange(len(kept))] * gain.ndim)] = gain[np.ix_(*[kept] * gain.ndim)]
-    return room
+def _padded(gain: Gain, more: int) -> Gain:
+    return np.pad(gain, [(0, more)] * gain.ndim) if gain.ndim else gain
 
 
 def _mixed(values: np.ndarray, gain: Gain) -> np.ndarray:
