@@ -72,7 +72,7 @@ def scale(
     """Multiply what each pixel gives to a kernel and what it reads of it, from now on."""
 
     def give(first: int, end: int) -> None:
-        kernel.shares[first:end] *= before[kernel.pixels[first:end]]
+        _give(kernel.shares, kernel.pixels, before, first, end)
 
     def read(first: int, end: int) -> None:
         lattice.weights[first:end, kernel.columns] *= after[first:end, None]
@@ -144,6 +144,11 @@ def _blur_one(points, starts, first, end, values):
         values[points[starts[chain + 1] - 1]] = value + _HALF * old
 
 
+def _scale_shares(shares, pixels, before, first, end):
+    for e in range(first, end):
+        shares[e] *= before[pixels[e]]
+
+
 def _slice_one(corners, weights, column, stop, values, first, end, out):
     """What lies at each pixel from `first` to `end`, of a single label."""
     for pixel in range(first, end):
@@ -158,3 +163,4 @@ _splat = compiled(_splat_one)
 _blur_rows = compiled(_blur_lanes)
 _blur = compiled(_blur_one)
 _slice = compiled(_slice_one)
+_give = compiled(_scale_shares)

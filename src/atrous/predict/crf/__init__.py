@@ -56,7 +56,7 @@ def dense_crf(
 
     Both kernels are filtered on permutohedral lattices, as in Krahenbuhl's code and pydensecrf;
     in mode "exact-spatial" that of positions alone is filtered exactly instead. `prune` filters
-    no more, after the first iteration, the labels that hold at most 0.05 of any pixel then: they
+    no more, after the first iteration, the labels that hold at most 0.1 of any pixel then: they
     only keep their share (with Potts weights above 0). 0 threads are one for each core; their
     number changes no bit. The very first call compiles, for about 15 seconds.
 

@@ -9,7 +9,7 @@ from atrous.kernels.planes import fill_planes, largest, log_rows, taken
 from atrous.predict.crf.pairwise import Pairwise, step
 
 LEAST = 1e-8  # what a probability of 0 counts as: its logarithm is finite
-FADED = 0.05  # of a pixel: the most that a label holds which is filtered no more
+FADED = 0.1  # of a pixel: the most that a label holds which is filtered no more
 _FEW = 4  # labels fill the narrowest vector; fewer are not faster
 
 
