@@ -181,7 +181,7 @@ def _find_corners(features, scales, lows, steps, first, end, column, corners, sh
     keys, taken = np.empty((size, _PIXELS), np.int64), np.empty((size, _PIXELS), np.int64)
     table = np.full((1 << 14, 2), _EMPTY, np.int64)
     found, times = np.empty(1 << 13, np.int64), np.zeros(1 << 13, np.int32)
-    count = 0
+    count = np.int64(0)
     for begin in range(first, end, _PIXELS):
         pixels = min(_PIXELS, end - begin)
         _elevate(features, scales, begin, pixels, elevated)
