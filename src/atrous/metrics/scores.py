@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 
 from atrous.types import Confusion, Mask, MultilabelConfusion
 
@@ -52,7 +52,12 @@ class Scores:
     @cached_property
     def iou(self) -> Float64[np.ndarray, " K"]:
         """Intersection over union of each class."""
-        return ratio(self._hits, self._truth + self._predicted - self._hits)
+        return ratio(*self.overlap.T)
+
+    @property
+    def overlap(self) -> Int64[np.ndarray, "K 2"]:
+        """Intersection and union of each class; those of the pictures of a data set add up."""
+        return np.stack([self._hits, self._truth + self._predicted - self._hits], 1)
 
     @cached_property
     def precision(self) -> Float64[np.ndarray, " K"]:

@@ -1,0 +1,100 @@
+"""How sure a change of IoU is: an interval by paired bootstrap over the pictures it was seen on."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from atrous.metrics.scores import mean_of_defined, plain, ratio
+
+LEVEL = 0.95
+DRAWS = 2000  # Efron and Tibshirani 1993, sec. 13.3: 1000 or more for percentiles
+
+
+class Change(NamedTuple):
+    """A score before and after, and the interval of `after - before`; NaN where not defined."""
+
+    before: float
+    after: float
+    low: float
+    high: float
+
+    @property
+    def change(self) -> float:
+        """By how much the score is higher after."""
+        return self.after - self.before
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; None where a number is not defined."""
+        values = {"before": self.before, "after": self.after, "change": self.change}
+        return {
+            **{name: plain(value) for name, value in values.items()},
+            "interval": [plain(self.low), plain(self.high)],
+        }
+
+
+class Changes(NamedTuple):
+    """The change of mIoU, and of the IoU of each class."""
+
+    miou: Change
+    classes: tuple[Change, ...]
+
+
+def paired_changes(
+    before: Int64[np.ndarray, "N K 2"],
+    after: Int64[np.ndarray, "N K 2"],
+    *,
+    seed: int,
+    draws: int = DRAWS,
+    level: float = LEVEL,
+) -> Changes:
+    """The changes between two ways of answering for the same N pictures, with their intervals.
+
+    Of each picture the `Scores.overlap` both ways. As many pictures are drawn again and again,
+    with replacement, both ways together; each draw is scored like a whole split, and the interval
+    holds the middle `level` of its changes (percentiles). A draw in which a class has no IoU is
+    left out of that class's interval. One picture gives no interval. The interval speaks of other
+    pictures like these; of neighbouring frames, which are alike, it is too narrow: there, give
+    the sums of each sequence.
+
+    Example:
+        >>> before, after = np.array([[[1, 2]], [[1, 2]]]), np.array([[[2, 2]], [[1, 2]]])
+        >>> paired_changes(before, after, seed=0).miou
+        Change(before=0.5, after=0.75, low=0.0, high=0.5)
+    """
+    assert before.shape == after.shape, "the same pictures and classes, both ways"
+    drawn = _drawn(len(before), draws, seed)
+    ways = before, after
+    whole = [_iou(overlaps.sum(0)) for overlaps in ways]
+    again = [_iou(np.tensordot(drawn, overlaps.astype(float), 1)) for overlaps in ways]
+    means = [np.array([mean_of_defined(iou) for iou in ious]) for ious in again]
+    mious = [mean_of_defined(iou) for iou in whole]
+    changes = again[1] - again[0]
+    return Changes(
+        Change(*mious, *_middle(means[1] - means[0], level)),
+        tuple(
+            Change(float(whole[0][k]), float(whole[1][k]), *_middle(changes[:, k], level))
+            for k in range(before.shape[1])
+        ),
+    )
+
+
+def _drawn(pictures: int, draws: int, seed: int) -> Float64[np.ndarray, "D N"]:
+    """How often each picture is in each draw."""
+    if pictures < 2:
+        return np.empty((0, pictures))
+    random = np.random.Generator(np.random.Philox(key=seed))
+    return random.multinomial(pictures, [1 / pictures] * pictures, draws).astype(float)
+
+
+def _iou(overlap: np.ndarray) -> Float64[np.ndarray, "*D K"]:
+    return ratio(overlap[..., 0], overlap[..., 1])
+
+
+def _middle(changes: Float64[np.ndarray, " D"], level: float) -> tuple[float, float]:
+    """The ends of the middle `level` of the changes that are defined; NaN without any."""
+    defined = changes[~np.isnan(changes)]
+    if not defined.size:
+        return float("nan"), float("nan")
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
