@@ -26,6 +26,7 @@ import numpy as np
 from PIL import Image as pil
 from PIL import ImageFilter
 
+from atrous.kernels.planes import shown
 from atrous.machine import cores
 from atrous.predict.crf import dense_crf
 from atrous.predict.crf.checks import Widths, gain
@@ -165,7 +166,8 @@ def parts(
 def kept(image: np.ndarray, probs: np.ndarray, threads: int) -> int:
     """How many labels are filtered after the first iteration."""
     first = dense_crf(image, probs, iterations=1, threads=threads)
-    return int((first.max((1, 2)) > FADED).sum())
+    flat = first.reshape(len(first), -1).T.copy()
+    return len(shown(flat, len(first), FADED, threads=threads))
 
 
 def timed(work: Callable[[], Any]) -> Callable[[int], float]:

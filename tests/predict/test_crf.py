@@ -272,6 +272,16 @@ def test_all_labels_are_filtered_where_a_weight_repels_or_mixes():
         )
 
 
+def test_a_label_that_wins_a_pixel_is_filtered_however_little_it_holds():
+    image, _ = scene(16, 16)
+    probs = np.full((40, 16, 16), 1 / 40, np.float32)
+    probs[7] += 0.01
+    probs /= probs.sum(0)
+    how: Any = {"gaussian_weight": 1.0, "bilateral_weight": 0.5}
+    whole, pruned = (dense_crf(image, probs, prune=prune, **how) for prune in (False, True))
+    assert (pruned.argmax(0) == 7).all() and np.abs(pruned - whole).max() <= 0.01
+
+
 @pytest.mark.parametrize("strong", [1, 2, 3, 4])
 def test_few_labels_may_be_left(strong):
     image, probs = faint(9, strong)

@@ -114,7 +114,7 @@ def _update_lanes(logits, corners, weights, values, silent, first, end, rows, fl
             before = rows if r else logits
             _gather(before, corners, weights, values, r, begin, stop, rows)
         for pixel in range(begin, stop):
-            peak = _peak(rows, pixel)
+            peak = highest(rows, pixel)
             for k in range(lanes):
                 rows[pixel, k] -= peak
         _powers(flat[begin * lanes : stop * lanes])
@@ -140,7 +140,7 @@ def _update_one(logits, corners, weights, values, silent, first, end, rows, flat
 
 _gather = compiled(_sum_points)
 _tangents = compiled(_differences)
-_peak = compiled(_highest, reorder=True)
+highest = compiled(_highest, reorder=True)
 _sum = compiled(_total, reorder=True)
 _powers = compiled(_raise_all)
 _update_rows = compiled(_update_lanes)

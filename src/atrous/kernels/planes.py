@@ -4,8 +4,10 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from atrous.kernels.compiled import compiled, in_strips
+from atrous.kernels.meanfield import highest
 
 _PIXELS = 64  # at once, while all their labels stay in the nearest cache
+_INFINITE = np.float32(np.inf)
 _CHUNK = 4096  # pixels whose logarithms are taken at once
 
 
@@ -61,13 +63,23 @@ def taken(
     return out
 
 
-def largest(
-    rows: Float32[np.ndarray, "N L"], labels: int, *, threads: int
-) -> Float32[np.ndarray, " K"]:
-    """The largest number of each of the first lanes."""
+def shown(
+    rows: Float32[np.ndarray, "N L"], labels: int, least: float, *, threads: int
+) -> Int64[np.ndarray, " R"]:
+    """Those of the first lanes that somewhere hold more than `least`, or more than all others.
+
+    Example:
+        >>> rows = np.float32([[0.2, 0.3, 0.5, 0], [0.6, 0.3, 0.1, 0]])
+        >>> shown(rows, 4, 0.55, threads=1)
+        array([0, 2])
+    """
     found = []
-    in_strips(lambda *own: found.append(_most(rows[slice(*own)])), len(rows), threads=threads)
-    return np.max(found, axis=0)[:labels]
+
+    def strip(first: int, end: int) -> None:
+        found.append(_most(rows[first:end], np.float32(least)))
+
+    in_strips(strip, len(rows), threads=threads)
+    return np.flatnonzero(np.max(found, axis=0)[:labels] > least)
 
 
 def _to_rows(part, rest, rows):
@@ -98,12 +110,15 @@ def _take_lanes(rows, lanes, rest, first, end, out):
             out[i, k] = rest
 
 
-def _largest_of_lanes(rows):
+def _largest_of_lanes(rows, least):
+    """The largest number of each lane; infinite if it wins a row that holds none above `least`."""
     most = rows[0].copy()
-    for i in range(1, rows.shape[0]):
+    for i in range(rows.shape[0]):
         for k in range(most.size):
             value, old = rows[i, k], most[k]
             most[k] = value if value > old else old
+        if highest(rows, i) <= least:
+            most[rows[i].argmax()] = _INFINITE
     return most
 
 

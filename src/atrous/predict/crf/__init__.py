@@ -56,11 +56,11 @@ def dense_crf(
 
     Both kernels are filtered on permutohedral lattices, as in Krahenbuhl's code and pydensecrf;
     in mode "exact-spatial" that of positions alone is filtered exactly instead. `prune`: labels
-    that hold at most 0.1 of every pixel after the first iteration are filtered no more, if the
-    weights are one number each, 0 or more. They keep their share of what the others leave; their
-    logits miss a message of at most 0.1 of the sum of the weights, about. Off, and of up to 4
-    labels, all are filtered. 0 threads are one for each core; their number changes no bit. The
-    very first call on a machine compiles, for about ten seconds.
+    that hold at most 0.1 of every pixel after the first iteration, and are nowhere the largest,
+    are filtered no more, if the weights are one number each, 0 or more. They keep their share of
+    what the others leave; their logits miss a message of about 0.1 of the sum of the weights, at
+    most. Of up to 4 labels all are filtered. 0 threads are one for each core; their number
+    changes no bit. The very first call on a machine compiles, for about ten seconds.
 
     Example:
         >>> image = np.zeros((3, 4, 3), np.uint8)

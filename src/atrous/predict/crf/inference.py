@@ -5,11 +5,11 @@ from jaxtyping import Float32, Int64
 
 from atrous.kernels.compiled import in_strips
 from atrous.kernels.meanfield import LANES, NEVER, NOBODY, soft_max
-from atrous.kernels.planes import fill_planes, largest, log_rows, taken
+from atrous.kernels.planes import fill_planes, log_rows, shown, taken
 from atrous.predict.crf.pairwise import Pairwise, step
 
 LEAST = 1e-8  # what a probability of 0 counts as: its logarithm is finite
-FADED = 0.1  # of a pixel: the most that a label holds which is filtered no more
+FADED = 0.1  # of a pixel: the most of a label, nowhere the largest, that is filtered no more
 _FEW = 4  # labels fill the narrowest vector; fewer are not faster
 
 
@@ -29,14 +29,16 @@ def infer(
         return _difference(logits, pairwise, iterations, threads)
     rows, wide = np.empty_like(logits), pairwise.of_lanes(labels, lanes)
     soft_max(logits, rows, threads=threads)
-    if not (prune and iterations > 1 and pairwise.attracts and labels > _FEW):
-        _iterate(logits, rows, wide, iterations, NOBODY, threads)
-        out = np.empty_like(probs)
-        fill_planes(rows, np.arange(labels), out, threads=threads)
-        return out
-    _iterate(logits, rows, wide, 1, NOBODY, threads)
-    kept = np.flatnonzero(largest(rows, labels, threads=threads) > FADED)
-    return _among(kept, probs, logits, rows, pairwise, iterations - 1, threads)
+    if prune and iterations > 1 and pairwise.attracts and labels > _FEW:
+        _iterate(logits, rows, wide, 1, NOBODY, threads)
+        iterations -= 1
+        kept = shown(rows, labels, FADED, threads=threads)
+        if len(kept) < labels:
+            return _among(kept, probs, logits, rows, pairwise, iterations, threads)
+    _iterate(logits, rows, wide, iterations, NOBODY, threads)
+    out = np.empty_like(probs)
+    fill_planes(rows, np.arange(labels), out, threads=threads)
+    return out
 
 
 def _difference(
