@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64, Int64, Shaped
 
 from atrous.metrics.scores import mean_of_defined, plain, ratio
 
@@ -64,19 +64,12 @@ def paired_changes(
     """
     assert before.shape == after.shape, "the same pictures and classes, both ways"
     drawn = _drawn(len(before), draws, seed)
-    ways = before, after
-    whole = [_iou(overlaps.sum(0)) for overlaps in ways]
-    again = [_iou(np.tensordot(drawn, overlaps.astype(float), 1)) for overlaps in ways]
-    means = [np.array([mean_of_defined(iou) for iou in ious]) for ious in again]
-    mious = [mean_of_defined(iou) for iou in whole]
-    changes = again[1] - again[0]
-    return Changes(
-        Change(*mious, *_middle(means[1] - means[0], level)),
-        tuple(
-            Change(float(whole[0][k]), float(whole[1][k]), *_middle(changes[:, k], level))
-            for k in range(before.shape[1])
-        ),
-    )
+    whole = [_ious(overlaps.sum(0, keepdims=True)) for overlaps in (before, after)]
+    again = [_ious(np.tensordot(drawn, overlaps.astype(float), 1)) for overlaps in (before, after)]
+    changes = (again[1] - again[0]).T
+    columns = zip(whole[0][0].tolist(), whole[1][0].tolist(), changes, strict=True)
+    miou, *classes = (Change(a, b, *_middle(of_draws, level)) for a, b, of_draws in columns)
+    return Changes(miou, tuple(classes))
 
 
 def _drawn(pictures: int, draws: int, seed: int) -> Float64[np.ndarray, "D N"]:
@@ -87,8 +80,11 @@ def _drawn(pictures: int, draws: int, seed: int) -> Float64[np.ndarray, "D N"]:
     return random.multinomial(pictures, [1 / pictures] * pictures, draws).astype(float)
 
 
-def _iou(overlap: np.ndarray) -> Float64[np.ndarray, "*D K"]:
-    return ratio(overlap[..., 0], overlap[..., 1])
+def _ious(overlaps: Shaped[np.ndarray, "D K 2"]) -> Float64[np.ndarray, "D 1+K"]:
+    """The mean IoU of each draw, then that of each class."""
+    iou = ratio(overlaps[..., 0], overlaps[..., 1])
+    means = np.array([mean_of_defined(classes) for classes in iou])
+    return np.column_stack([means, iou])
 
 
 def _middle(changes: Float64[np.ndarray, " D"], level: float) -> tuple[float, float]:
