@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float32, Int32
 
 from atrous.kernels.compiled import compiled, in_strips
-from atrous.kernels.simplices import digits, elevation, find_corners
+from atrous.kernels.simplices import Digits, digits, elevation, find_corners
 
 GROUP = 3  # entries of a point come in multiples of it: so many rows are added at once
 READS = 9  # and those of a pixel: the points of both kernels of a colour picture
@@ -76,43 +76,63 @@ def lattice(features: Sequence[Float32[np.ndarray, "D N"]], *, threads: int = 0)
 
 def _with_kernel(others: Lattice, features: np.ndarray, threads: int) -> Lattice:
     """The lattice with one kernel more; its columns are filled in."""
-    (d, n), corners, weights = features.shape, others.corners, others.weights
+    (d, n), number = features.shape, digits(features)
     column = others.kernels[-1].columns.stop if others.kernels else 0
-    number, scales, strips = digits(features), elevation(d), min(_STRIPS, n)
+    columns = slice(column, column + d + 1)
+    strips = min(_STRIPS, n)
     bounds = [strip * n // strips for strip in range(strips + 1)]
-    found: list = [None] * strips
-
-    def find(first: int, end: int) -> None:
-        for strip in range(first, end):
-            own = bounds[strip], bounds[strip + 1], column
-            made = find_corners(features, scales, number.lows, number.steps, *own, corners, weights)
-            found[strip] = made
-
-    in_strips(find, strips, threads=threads)
-    firsts = np.cumsum([0, *(len(keys) for keys, _ in found)])
-    ids, keys, order = _merge(np.concatenate([keys for keys, _ in found]), number.bits)
-    starts, places = _room(ids, np.concatenate([times for _, times in found]), len(keys))
+    met = _met(others, features, number, column, bounds, threads)
+    ids, keys, order = _merge(np.concatenate([keys for keys, _ in met]), number.bits)
+    starts, places = _room(ids, np.concatenate([times for _, times in met]), len(keys))
     pixels, shares = np.zeros(starts[-1], np.int32), np.zeros(starts[-1], np.float32)
-    gain = np.float32(1 / (1 + 2.0**-d))  # "alpha" in Krahenbuhl's code
-    offset = np.int32(others.size)
+    firsts = np.cumsum([0, *(len(keys) for keys, _ in met)])
+    whole = columns.start, columns.stop, np.int32(others.size), np.float32(1 / (1 + 2.0**-d))
 
     def lay(first: int, end: int) -> None:
         for strip in range(first, end):
             mine = slice(firsts[strip], firsts[strip + 1])
-            own = bounds[strip], bounds[strip + 1], column, column + d + 1, offset, gain
-            _lay(corners, weights, *own, ids[mine], places[mine], pixels, shares)
+            own = bounds[strip], bounds[strip + 1], *whole, ids[mine], places[mine]
+            _lay(others.corners, others.weights, *own, pixels, shares)
 
     in_strips(lay, strips, threads=threads)
-    chains: list = [None] * (d + 1)
+    chains = _linked(keys, order, number, threads)
+    end = others.size + len(keys)
+    made = Kernel(others.size, end, columns, starts, pixels, shares, chains)
+    return others._replace(kernels=(*others.kernels, made))
+
+
+def _met(
+    others: Lattice,
+    features: np.ndarray,
+    number: Digits,
+    column: int,
+    bounds: list[int],
+    threads: int,
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The keys that each strip of pixels meets, and how often; corners and shares are filled in."""
+    found: list = [None] * (len(bounds) - 1)
+    digit = elevation(len(features)), number.lows, number.steps
+
+    def find(first: int, end: int) -> None:
+        for strip in range(first, end):
+            own = bounds[strip], bounds[strip + 1], column
+            found[strip] = find_corners(features, *digit, *own, others.corners, others.weights)
+
+    in_strips(find, len(found), threads=threads)
+    return found
+
+
+def _linked(keys: np.ndarray, ids: np.ndarray, number: Digits, threads: int) -> tuple[Chains, ...]:
+    """The chains along each axis of the points with these keys, ascending."""
+    axes = len(number.steps)
+    chains: list = [None] * axes
 
     def link(first: int, end: int) -> None:
         for axis in range(first, end):
-            chains[axis] = Chains(*_link(keys, order, d + 1, *number.neighbour(axis)))
+            chains[axis] = Chains(*_link(keys, ids, axes, *number.neighbour(axis)))
 
-    in_strips(link, d + 1, threads=threads)
-    columns, end = slice(column, column + d + 1), others.size + len(keys)
-    made = Kernel(others.size, end, columns, starts, pixels, shares, tuple(chains))
-    return others._replace(kernels=(*others.kernels, made))
+    in_strips(link, axes, threads=threads)
+    return tuple(chains)
 
 
 def _sorted_keys(keys, bits):
@@ -176,7 +196,10 @@ def _rooms(ids, times, points):
 def _lay_pixels(
     corners, weights, first, end, column, stop, offset, gain, ids, places, pixels, shares
 ):
-    """Enter a strip's pixels at their points; their corners become points of the whole."""
+    """Enter a strip's pixels at their points; their corners become points of the whole.
+
+    What they read is multiplied by `gain`: "alpha" in Krahenbuhl's code.
+    """
     for pixel in range(first, end):
         for r in range(column, stop):
             met = corners[pixel, r]
