@@ -64,7 +64,7 @@ STAIR: tuple[tuple[str, ...], ...] = (
     ("losses",),
     ("metrics",),
     ("predict.engines",),
-    ("predict.tiles", "predict.crf", "predict.postprocess"),
+    ("predict.tiles", "predict.crf", "predict.bilateral_grid", "predict.postprocess"),
     ("predict.augmentation", "predict.shares"),
     ("predict.predictor", "predict.raster", "predict.video"),
     ("predict",),

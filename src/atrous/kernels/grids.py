@@ -1,8 +1,8 @@
-"""A bilateral grid: the pixels of a picture laid into coarse cells of place and grey.
+"""A bilateral grid: the pixels of a picture, laid into coarse cells of place and grey.
 
-Each pixel lies between eight cells: two rows, two columns, two levels of grey. What it gives to
-them and reads of them is linear along each axis. A column of cells, all levels of one place,
-sums its own pixels in their order: no two threads write the same number, so their number changes
+A pixel lies between two rows of cells, two columns and two levels of grey: it gives to these
+eight, and reads them, each as far as it is near. All levels of one place are a pile; a pile sums
+its own pixels in their order, so no two threads write the same number and their number changes
 no result.
 """
 
@@ -14,116 +14,136 @@ from jaxtyping import Float32, Int32, Int64
 from atrous.kernels.compiled import compiled, in_strips
 from atrous.kernels.lattice import READS, Lattice
 
-_SPREAD = np.sqrt(6 / 5)  # cells a standard deviation: 1/6 to lay, 1/2 to blur, 1/6 to read
-_HALF = np.float32(0.5)
+# Cells are so many standard deviations wide: giving, blurring and reading have variances of 1/6,
+# 1/2 and 1/6 cells, and together they are one Gaussian.
+CELL = (6 / 5) ** 0.5
+_HALF, _QUARTER, _ZERO, _ONE = np.float32(0.5), np.float32(0.25), np.float32(0), np.float32(1)
+
+
+class Axis(NamedTuple):
+    """So many `cells` in a row; at each position the cell `before` it, and how far on it lies."""
+
+    cells: int
+    before: Int32[np.ndarray, " N"]
+    on: Float32[np.ndarray, " N"]
+
+    @property
+    def starts(self) -> Int64[np.ndarray, " C+1"]:
+        """The first position behind each cell."""
+        return np.searchsorted(self.before, np.arange(self.cells + 1))
 
 
 class Grid(NamedTuple):
-    """Cells of so many rows, columns and levels; the first pixel row and column of each."""
+    """Cells of rows, columns and levels; `places` is where each pixel lies."""
 
-    shape: tuple[int, int, int]
-    rows: Int64[np.ndarray, " R"]
-    columns: Int64[np.ndarray, " C"]
-    corners: Int32[np.ndarray, "N 9"]
-    weights: Float32[np.ndarray, "N 9"]
+    down: Axis
+    across: Axis
+    levels: int
+    places: Lattice
 
-
-def axis(positions: np.ndarray, deviation: float) -> tuple[np.ndarray, np.ndarray, int]:
-    """The cell before each position, how far on it lies, and how many cells there are."""
-    cells = positions / (deviation * _SPREAD)
-    before = np.floor(cells)
-    return before.astype(np.int32), (cells - before).astype(np.float32), int(before.max()) + 2
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """The number of rows, columns and levels."""
+        return self.down.cells, self.across.cells, self.levels
 
 
-def grid(grey: Float32[np.ndarray, "H W"], sxy: float, sgrey: float, *, threads: int = 0) -> Grid:
-    height, width = grey.shape
-    down, across = axis(np.arange(height), sxy), axis(np.arange(width), sxy)
-    levels = int((grey.max() - grey.min()) / (sgrey * _SPREAD)) + 2
-    corners = np.zeros((height * width, READS), np.int32)
-    weights = np.zeros((height * width, READS), np.float32)
-    lowest, step = grey.min(), np.float32(1 / (sgrey * _SPREAD))
-    shape = (down[2], across[2], levels)
+def axis(positions: Float32[np.ndarray, " N"], deviation: float) -> Axis:
+    """Positions from 0 on, among cells of a Gaussian of this standard deviation.
 
-    def strip(first, end):
-        _lay(
-            grey,
-            lowest,
-            step,
-            *down[:2],
-            *across[:2],
-            np.array(shape),
-            first,
-            end,
-            corners,
-            weights,
-        )
-
-    in_strips(strip, height, threads=threads)
-    starts = [np.searchsorted(before, np.arange(count + 1)) for before, _, count in (down, across)]
-    return Grid(shape, *starts, corners, weights)
+    Example:
+        >>> axis(np.float32([0, 1, 2]), 1.0)._replace(on=None)
+        Axis(cells=3, before=array([0, 0, 1], dtype=int32), on=None)
+    """
+    cells = positions / np.float32(deviation * CELL)
+    before = cells.astype(np.int32)
+    return Axis(int(before.max()) + 2, before, (cells - before).astype(np.float32))
 
 
-def spread(grid: Grid, rows, values, *, threads: int):
-    h, w, levels = grid.shape
+def lay(grey: Float32[np.ndarray, "H W"], *, sxy: float, sgrey: float, threads: int = 0) -> Grid:
+    """Where each pixel lies, by place and by grey from 0 on, with these standard deviations."""
+    down, across = (axis(np.arange(size, dtype=np.float32), sxy) for size in grey.shape)
+    level = axis(grey.reshape(-1), sgrey)
+    corners = np.zeros((grey.size, READS), np.int32)  # one more than eight, which counts nothing
+    weights = np.zeros((grey.size, READS), np.float32)
 
-    def strip(first, end):
-        _splat(
-            grid.rows, grid.columns, levels, grid.corners, grid.weights, rows, first, end, values
-        )
+    def strip(first: int, end: int) -> None:
+        _place(*down[1:], *across, *level, first, end, corners, weights)
 
-    in_strips(strip, h * w, threads=threads)
-    cells = values.reshape(*grid.shape, -1)
+    in_strips(strip, grey.shape[0], threads=threads)
+    return Grid(down, across, level.cells, Lattice(corners, weights, ()))
+
+
+def spread(grid: Grid, rows: Float32[np.ndarray, "N *L"], *, threads: int) -> np.ndarray:
+    """What lies in each cell, `M *L`: the sum of its pixels' rows, blurred along each axis."""
+    piles = grid.down.cells * grid.across.cells
+    lanes = rows.reshape(len(rows), -1)
+    cells = np.zeros((piles * grid.levels, lanes.shape[1]), np.float32)
+    starts = grid.down.starts, grid.across.starts
+
+    def strip(first: int, end: int) -> None:
+        _gather(*starts, grid.levels, *grid.places[:2], lanes, first, end, cells)
+
+    in_strips(strip, piles, threads=threads)
     for along in range(3):
-        _blur(np.moveaxis(cells, along, 0))
+        _blur(np.moveaxis(cells.reshape(*grid.shape, -1), along, 0))
+    return cells.reshape(-1, *rows.shape[1:])
 
 
-def _blur(cells):
-    old = cells.copy()
-    cells *= np.float32(0.5)
-    old *= np.float32(0.25)
-    cells[1:] += old[:-1]
-    cells[:-1] += old[1:]
+def means(grid: Grid, weight: float, *, threads: int) -> Lattice:
+    """What each pixel reads: a mean of what its cells were given, times the weight."""
+    corners, weights = grid.places[:2]
+    total = spread(grid, np.ones(len(weights), np.float32), threads=threads)
+    even = np.empty_like(weights)
+
+    def strip(first: int, end: int) -> None:
+        own = weights[first:end]
+        sums = (own * total[corners[first:end]]).sum(1, keepdims=True)
+        np.multiply(own, np.float32(weight) / sums, out=even[first:end])
+
+    in_strips(strip, len(weights), threads=threads)
+    return grid.places._replace(weights=even)
 
 
-def _place(grey, lowest, step, row, down, column, across, shape, first, end, corners, weights):
-    width = grey.shape[1]
-    levels = shape[2]
+def _blur(cells: Float32[np.ndarray, "C *R"]) -> None:
+    """A quarter of each neighbour and half of the cell itself, along the first axis."""
+    part = cells * _QUARTER
+    cells *= _HALF
+    cells[1:] += part[:-1]
+    cells[:-1] += part[1:]
+
+
+def _place_rows(
+    row, down, columns, column, across, levels, level, up, first, end, corners, weights
+):
+    """The corners of picture rows `first` to `end`: levels lie side by side, columns next."""
     for y in range(first, end):
-        for x in range(width):
-            pixel = y * width + x
-            level = (grey[y, x] - lowest) * step
-            low = min(np.int32(level), levels - 2)
-            up = level - low
-            cell = (row[y] * shape[1] + column[x]) * levels + low
+        for x in range(column.size):
+            pixel = y * column.size + x
+            cell = (row[y] * columns + column[x]) * levels + level[pixel]
             for c in range(4):
-                dy, dx = c >> 1, c & 1
-                part = (down[y] if dy else 1 - down[y]) * (across[x] if dx else 1 - across[x])
-                at = cell + (dy * shape[1] + dx) * levels
-                corners[pixel, 2 * c] = at
-                corners[pixel, 2 * c + 1] = at + 1
-                weights[pixel, 2 * c] = part * (1 - up)
-                weights[pixel, 2 * c + 1] = part * up
+                part = down[y] if c & 2 else _ONE - down[y]
+                part *= across[x] if c & 1 else _ONE - across[x]
+                at = cell + ((c >> 1) * columns + (c & 1)) * levels
+                corners[pixel, 2 * c], weights[pixel, 2 * c] = at, part * (_ONE - up[pixel])
+                corners[pixel, 2 * c + 1], weights[pixel, 2 * c + 1] = at + 1, part * up[pixel]
 
 
-def _splat_lanes(starts, columns, levels, corners, weights, rows, first, end, values):
-    lanes = values.shape[1]
-    width, tall, wide = columns[-1], starts.size - 1, columns.size - 1
-    for column in range(first, end):
-        values[column * levels : (column + 1) * levels] = 0
-        y, x = column // wide, column % wide
-        for dy in range(min(y, 1) + 1):
-            for row in range(starts[y - dy], starts[y - dy + 1]):
-                for dx in range(min(x, 1) + 1):
-                    e = 4 * dy + 2 * dx
-                    for pixel in range(
-                        row * width + columns[x - dx], row * width + columns[x - dx + 1]
-                    ):
-                        a, b = corners[pixel, e], corners[pixel, e + 1]
-                        on_a, on_b = weights[pixel, e], weights[pixel, e + 1]
-                        for k in range(lanes):
-                            values[a, k] += on_a * rows[pixel, k]
-                            values[b, k] += on_b * rows[pixel, k]
+def _gather_lanes(tops, lefts, levels, corners, weights, rows, first, end, cells):
+    """Add its pixels to each pile from `first` to `end`: those behind it and those before."""
+    width, columns = lefts[-1], lefts.size - 1
+    for pile in range(first, end):
+        i, j = pile // columns, pile % columns
+        for y in range(tops[max(i - 1, 0)], tops[i + 1]):
+            for dx in range(min(j, 1), -1, -1):
+                side = 4 * (y < tops[i]) + 2 * dx
+                for x in range(lefts[j - dx], lefts[j - dx + 1]):
+                    pixel = y * width + x
+                    a, b = corners[pixel, side], corners[pixel, side + 1]
+                    on_a, on_b = weights[pixel, side], weights[pixel, side + 1]
+                    for k in range(cells.shape[1]):
+                        cells[a, k] += on_a * rows[pixel, k]
+                        cells[b, k] += on_b * rows[pixel, k]
 
 
-_lay = compiled(_place)
-_splat = compiled(_splat_lanes)
+_place = compiled(_place_rows)
+_gather = compiled(_gather_lanes)
