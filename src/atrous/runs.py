@@ -7,7 +7,7 @@ from typing import Any
 from atrous.classes import Classes
 from atrous.errors import RunError, WeightsError
 from atrous.files import TEMPORARY
-from atrous.recipe import Recipe
+from atrous.recipe import Recipe, Steps, read_steps
 from atrous.types import PixelType
 from atrous.weights import Weights, read_weights
 
@@ -51,6 +51,11 @@ class RunFolder:
     @property
     def scores(self) -> Path:
         return self.path / "scores.json"
+
+    @property
+    def postprocess(self) -> Path:
+        """Steps that `atrous tune` found; they go before those of the recipe."""
+        return self.path / "postprocess.toml"
 
     @property
     def report(self) -> Path:
@@ -129,3 +134,14 @@ def weights_file(run_or_file: Path, which: str = "last") -> Path:
             fix="Go on training with `atrous train DATA --out RUN --resume`.",
         )
     return run.weights(which)
+
+
+def steps_of(weights: Path, recipe: Recipe) -> Steps:
+    """The steps after the network of a weights file: those found for its run, else its recipe's.
+
+    Raises:
+        RecipeError: the file of those found cannot be read.
+    """
+    run = RunFolder(weights.parent)
+    found = run.is_run and run.postprocess.is_file()
+    return read_steps(run.postprocess) if found else recipe.postprocess

@@ -13,8 +13,9 @@ from atrous.models.build import Segmenter, at_stride
 from atrous.models.deeplab import ImagePooling
 from atrous.models.geometry import geometry, macs
 from atrous.predict.engines.torch import describe, restored, statistics_of
-from atrous.recipe import Recipe, from_tables
-from atrous.runs import RunFolder, read_model, weights_file
+from atrous.predict.postprocess import check_steps
+from atrous.recipe import Recipe, Steps, from_tables
+from atrous.runs import RunFolder, read_model, steps_of, weights_file
 
 MACS_AT = (512, 512)  # pixels
 LONG = ("images", "confusion", "definitions", "rules")  # parts of scores that the run alone keeps
@@ -33,6 +34,8 @@ class Source(NamedTuple):
     """If not the one that it was trained at, else 0."""
     crop: int
     """Of the pictures that it was trained on; 0 for imported weights, which do not tell."""
+    postprocess: Steps = ()
+    """What is done to its masks."""
 
 
 def source_of(run: Path, *, weights: str = "last", output_stride: int = 0) -> Source:
@@ -59,7 +62,9 @@ def source_of(run: Path, *, weights: str = "last", output_stride: int = 0) -> So
         words += f", at output stride {output_stride}"
     model = restored(recipe, classes.num_logits, about["dtype"], tensors, path).eval()
     crop = 0 if "origin" in about else recipe.augment.crop
-    return Source(path, model, recipe, classes, digest, words, output_stride, crop)
+    steps = steps_of(path, recipe)
+    check_steps(steps, classes, dtype=model.dtype)
+    return Source(path, model, recipe, classes, digest, words, output_stride, crop, steps)
 
 
 class Tiles(NamedTuple):
@@ -109,6 +114,7 @@ def manifest_of(source: Source) -> Manifest:
         weights=source.digest,
         description=source.description,
         opset=OPSET,
+        postprocess=source.postprocess,
         scores=_scores(source),
         **fields,
     )
@@ -142,5 +148,7 @@ def _scores(source: Source) -> dict[str, Any] | None:
     except (OSError, ValueError, TypeError):
         return None
     if scores.get("weights") != source.description:
+        return None
+    if source.postprocess != source.recipe.postprocess:  # found since, and not by training
         return None
     return {key: value for key, value in scores.items() if key not in LONG}

@@ -14,6 +14,8 @@ from pydantic.dataclasses import dataclass
 
 from atrous.classes import IGNORE, Classes
 from atrous.errors import RecipeError
+from atrous.recipe import Steps, make_steps
+from atrous.recipe.postprocessing import plain_steps
 from atrous.types import Grid, PixelType, Placement, Spread, Task
 
 FORMAT = 1  # raise when old readers would misread
@@ -26,6 +28,7 @@ GUEST: dict[str, Any] = {
     "placement": Spread()._asdict(),
 }
 LABELS = ("colours", "remap", "task")  # beside `classes`, as in dataset.toml
+FORMER = "post_processing"  # a key of files before there were steps, always empty
 
 Numbers = Annotated[tuple[float, ...], Field(strict=False)]  # JSON and TOML have lists
 Positive = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(strict=False)]
@@ -83,8 +86,8 @@ class Manifest:
     """Which weights these are, in words."""
     opset: int = Field(default=0, ge=0)
     """Of the graph's operators."""
-    post_processing: Annotated[tuple[Any, ...], Field(strict=False)] = ()
-    """What is done to masks."""
+    postprocess: Steps = ()
+    """What is done to masks after the graph, step by step."""
     calibration: dict[str, Any] | None = None
     """Of probabilities."""
     scores: dict[str, Any] | None = None
@@ -118,6 +121,7 @@ class Manifest:
         labels = self.classes.to_dict()
         values |= {"classes": labels["names"]} | {key: labels[key] for key in LABELS}
         values["placement"] = self.placement._asdict()
+        values["postprocess"] = plain_steps(self.postprocess)
         return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
 
     @classmethod
@@ -128,11 +132,15 @@ class Manifest:
             RecipeError: an unknown key, a wrong value, or one that must be there and is not.
         """
         values = dict(data)
+        if values.get(FORMER) == []:
+            del values[FORMER]
         known = [*(field.name for field in fields(cls)), *LABELS]
         for key in values:
             if key not in known:
                 raise _unknown(key, known, where)
         values["classes"] = _classes(values, where)
+        if "postprocess" in values:
+            values["postprocess"] = make_steps(values["postprocess"], where=str(where))
         for key in LABELS:
             values.pop(key, None)
         mean = values.get("mean")

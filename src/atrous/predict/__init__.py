@@ -234,6 +234,8 @@ def _refuse_foreign(out: Path, jobs: Sequence["Job"], wanted: "Wanted") -> None:
 
 def _about(predictor: "Predictor", output_stride: int) -> dict[str, Any]:
     """What masks depend on, and which weights these are, in words."""
+    from atrous.recipe.postprocessing import plain_steps
+
     engine, augmentation = predictor.engine, predictor.augmentation
     classes = predictor.classes.to_dict()
     return {
@@ -245,6 +247,7 @@ def _about(predictor: "Predictor", output_stride: int) -> dict[str, Any]:
         "precision": engine.precision,
         "flip": augmentation.flip,
         "scales": list(augmentation.scales),
+        **({"postprocess": plain_steps(predictor.postprocess)} if predictor.postprocess else {}),
     }
 
 

@@ -1,7 +1,8 @@
 """Image -> mask at the image's own size, through any engine."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Semaphore
 from typing import Any, Unpack
@@ -21,7 +22,17 @@ from atrous.kernels.certainty import (
 from atrous.kernels.resize import argmax_at_pixels, threshold_at_pixels
 from atrous.predict.augmentation import AS_IT_IS, Augmentation
 from atrous.predict.engines import Answering, Engine, open_engine
+from atrous.predict.postprocess import (
+    State,
+    certainty,
+    check_steps,
+    entropy,
+    needs_probabilities,
+    run_steps,
+)
 from atrous.predict.shares import class_shares
+from atrous.recipe import Step, Steps, make_steps
+from atrous.recipe.postprocessing import named_steps
 from atrous.types import GridLogits, Image, Mask, Placement
 
 
@@ -30,7 +41,8 @@ class Prediction:
     """The mask of one image, `H W` as `Classes` says, with its label space and grid logits.
 
     Everything else is made when it is asked for. `rows` are those of the picture that are
-    wanted: so full-size maps can be made strip by strip.
+    wanted: so full-size maps can be made strip by strip. After steps of post-processing they
+    are of what these made of mask and probabilities; the logits stay those of the network.
     """
 
     mask: Mask
@@ -39,6 +51,8 @@ class Prediction:
     logits: GridLogits
     grid: Placement
     threads: int = 0  # of what is made when it is asked for; 0 = one for each core
+    changed: bool = False  # by steps of post-processing
+    refined: Float32[np.ndarray, "K H W"] | None = None  # probabilities, where a step changed them
 
     def coloured(self) -> UInt8[np.ndarray, "H W 3"]:
         """The mask in the classes' colours; the mean where several are there."""
@@ -50,6 +64,8 @@ class Prediction:
 
     def probabilities(self, rows: slice | None = None) -> Float32[np.ndarray, "K H W"]:
         """The probability of each class at each pixel; of multilabel each by itself."""
+        if self.refined is not None:
+            return self.refined[:, rows or slice(None)]
         return probabilities_at_pixels(self.logits, **self._where(rows))
 
     def confidence(self, rows: slice | None = None) -> Float32[np.ndarray, "H W"]:
@@ -57,6 +73,9 @@ class Prediction:
 
         It says how sure the model is, not how often it is right.
         """
+        if self.changed:
+            state = State(self.mask[rows or slice(None)], self.probabilities(rows))
+            return certainty(state, self.classes)
         return confidence_at_pixels(self.logits, **self._where(rows))
 
     def entropy(self, rows: slice | None = None) -> Float32[np.ndarray, "H W"]:
@@ -64,6 +83,8 @@ class Prediction:
 
         Of multilabel the sum over its classes, of which each is a decision.
         """
+        if self.refined is not None:
+            return entropy(self.probabilities(rows), self.classes)
         return entropy_at_pixels(self.logits, **self._where(rows))
 
     def shares(self) -> dict[str, float]:
@@ -83,7 +104,7 @@ class Predictor:
 
     Threads may share one: as many calls are in the engine at once as it gains from, the others
     wait; decoding goes on beside. `description` says which weights these are, `note` which
-    engine was chosen.
+    engine was chosen. `postprocess` are the steps that are taken after the network.
     """
 
     engine: Engine
@@ -91,10 +112,12 @@ class Predictor:
     digest: str = ""
     description: str = ""
     note: str = ""
+    postprocess: Steps = ()
     augmentation: Augmentation = AS_IT_IS
     _lanes: Semaphore = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        check_steps(self.postprocess, self.classes, dtype=self.engine.dtype)
         object.__setattr__(self, "_lanes", Semaphore(max(1, self.engine.lanes)))
 
     @property
@@ -111,6 +134,27 @@ class Predictor:
             ImageError: it cannot be decoded, is no picture, or none for this model.
             WeightsError: the model gives no numbers (NaN).
         """
+        return deque(self.stages(image), maxlen=1).pop()
+
+    def stages(self, image: Any) -> Iterator[Prediction]:
+        """The prediction of the network alone, then what each step makes of it, one by one.
+
+        Raises:
+            ImageError, WeightsError: as a call.
+        """
+        prediction, fitted = self._network(image)
+        yield prediction
+        if not self.postprocess:
+            return
+        probs = prediction.probabilities() if needs_probabilities(self.postprocess) else None
+        state = State(prediction.mask, probs)
+        options: dict[str, Any] = {"classes": self.classes, "threads": self.threads}
+        for mask, now in run_steps(self.postprocess, state, image=fitted, **options):
+            refined = None if now is probs else now
+            yield replace(prediction, mask=mask, changed=True, refined=refined)
+
+    def _network(self, image: Any) -> tuple[Prediction, Image]:
+        """The prediction without any step, and the picture as the network saw it."""
         where = image if isinstance(image, str | Path) else "the picture"
         pixels = as_image(image)
         try:
@@ -132,7 +176,7 @@ class Predictor:
             if not np.isnan(logits).any():
                 raise
             raise self._no_numbers(where, fitted) from None
-        return Prediction(mask, self.classes, pixels, logits, grid, self.threads)
+        return Prediction(mask, self.classes, pixels, logits, grid, self.threads), fitted
 
     def _answer(self, image: Image) -> GridLogits:
         with self._lanes:
@@ -163,6 +207,8 @@ class Loading(Answering, total=False):
     """Average the logits of the picture and its mirror image."""
     scales: Iterable[float]
     """Average the logits of the picture at these scales, 1 among them."""
+    postprocess: Iterable[Step | Mapping[str, Any]] | None
+    """Steps after the network, as options or as their tables; None = what the run or file says."""
 
 
 def load(
@@ -170,11 +216,13 @@ def load(
     *,
     flip: bool = False,
     scales: Iterable[float] = (1.0,),
+    postprocess: Iterable[Step | Mapping[str, Any]] | None = None,
     **options: Unpack[Answering],
 ) -> Predictor:
     """The predictor of a run folder, a weights file or an exported file.
 
-    `flip` and `scales` show each picture more than once and average the logits. `engine` is
+    `flip` and `scales` show each picture more than once and average the logits. `postprocess`
+    are steps after the network in place of those of the run or file; () = none. `engine` is
     torch for a run, onnxruntime or openvino for an exported file, `precision` f32, bf16 or int8;
     where they are not given they are chosen, and `Predictor.note` says so. `threads` are those of
     the CPU, in the engine and after it, 0 = one for each core; `lanes` calls at once share them.
@@ -192,6 +240,11 @@ def load(
     """
     augmentation = Augmentation(flip, tuple(scales))
     opened = open_engine(Path(run_or_file), **options)
+    if postprocess is not None:
+        opened = opened._replace(postprocess=make_steps(postprocess, where="load"))
+    if opened.postprocess:
+        note = f"{opened.note} Then: {named_steps(opened.postprocess)}."
+        opened = opened._replace(note=note)
     return Predictor(*opened, augmentation=augmentation)
 
 

@@ -8,7 +8,7 @@ import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -26,6 +26,7 @@ from atrous.recipe.models import (
     Model,
     ModelOptions,
 )
+from atrous.recipe.postprocessing import STEP_TABLES, Step, Steps, plain_steps
 from atrous.recipe.table import Options
 from atrous.recipe.training import Augment, Loss, Predict, Train
 from atrous.types import LayoutName
@@ -46,12 +47,17 @@ __all__ = [
     "Options",
     "Predict",
     "Recipe",
+    "Step",
+    "Steps",
     "Train",
     "difference",
     "flat",
     "from_tables",
     "make_recipe",
+    "make_steps",
+    "read_steps",
     "read_toml",
+    "steps_to_toml",
     "to_toml",
 ]
 
@@ -77,6 +83,8 @@ class Recipe(Options):
     loss: Loss = Field(default_factory=Loss)
     train: Train = Field(default_factory=Train)
     predict: Predict = Field(default_factory=Predict)
+    postprocess: Annotated[tuple[Step, ...], Field(strict=False)] = ()
+    """Steps after the network, in their order: crf, holes, ... ([[postprocess]] tables)."""
 
     @property
     def validation_steps(self) -> int:
@@ -144,6 +152,47 @@ def _completed(tables: dict[str, Any]) -> dict[str, Any]:
     return tables
 
 
+def make_steps(given: Iterable[Step | Mapping[str, Any]], *, where: str) -> Steps:
+    """The steps that options or plain tables describe.
+
+    Example:
+        >>> make_steps([{"step": "holes"}], where="here")
+        (Holes(step='holes', pixels=64),)
+
+    Raises:
+        RecipeError: as `make_recipe`.
+    """
+    tables = given
+    if isinstance(given, list | tuple):
+        tables = [step.model_dump() if isinstance(step, Options) else step for step in given]
+    return from_tables({"postprocess": tables}, where=where).postprocess
+
+
+def read_steps(path: Path) -> Steps:
+    """The steps of a file that holds `[[postprocess]]` tables and nothing else.
+
+    Raises:
+        RecipeError: it cannot be read, or holds another key.
+    """
+    tables = read_toml(path)
+    for key in tables:
+        if key != "postprocess":
+            raise RecipeError(
+                f"{path}, {key}",
+                found="is not a step",
+                allowed="the file holds [[postprocess]] tables alone",
+                fix="Put it into the recipe, or leave it out.",
+            )
+    return from_tables(tables, where=str(path)).postprocess
+
+
+def steps_to_toml(steps: Steps) -> str:
+    """Steps as TOML, each key with its sentence as a comment."""
+    if not steps:
+        return "postprocess = []\n"
+    return "\n".join(_step_lines(steps)).lstrip() + "\n"
+
+
 def difference(a: Recipe, b: Recipe) -> str | None:
     """The first key in which two recipes differ, as `key: value of a != value of b`."""
     ours, theirs = dict(flat(a)), dict(flat(b))
@@ -164,11 +213,21 @@ def flat(recipe: Recipe) -> Iterable[tuple[str, Any]]:
 
 def to_toml(recipe: Recipe) -> str:
     """The recipe as TOML, each key with its sentence as a comment."""
-    lines = [_line(recipe, name) for name, value in recipe if not isinstance(value, Options)]
+    steps = recipe.postprocess
+    lines = [
+        _line(recipe, name)
+        for name, value in recipe
+        if not isinstance(value, Options) and not (name == "postprocess" and steps)
+    ]
     for name, table in recipe:
         if isinstance(table, Options):
             lines += ["", f"[{name}]", *(_line(table, key) for key in _keys(table))]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_step_lines(steps)]) + "\n"
+
+
+def _step_lines(steps: Steps) -> Iterable[str]:
+    for step in steps:
+        yield from ("", "[[postprocess]]", *(_line(step, key) for key in _keys(step)))
 
 
 def _keys(table: Options) -> list[str]:
@@ -201,6 +260,8 @@ def _explained(error: Any, where: str) -> RecipeError:
     location = [str(part) for part in error["loc"]]
     if location[:1] == ["model"] and len(location) > 1 and location[1] in MODEL_TABLES:
         del location[1]  # pydantic names the branch of the union
+    if location[:1] == ["postprocess"]:
+        return _explained_step(location, error, where)
     key = ".".join(location)
     if error["type"] == "extra_forbidden":
         return _unknown(key, _siblings(location, error), where)
@@ -212,6 +273,26 @@ def _explained(error: Any, where: str) -> RecipeError:
     else:
         found, allowed = f"is {error['input']!r}", _lowered(error["msg"])
         fix = "`atrous recipe show` lists every key with its sentence."
+    return RecipeError(f"{where}, {key}", found=found, allowed=allowed, fix=fix)
+
+
+def _explained_step(location: list[str], error: Any, where: str) -> RecipeError:
+    """The error of a step, which stands at its number, from 0."""
+    at = "postprocess" + "".join(f"[{number}]" for number in location[1:2])
+    name, inside, given = location[2:3], location[3:], error["input"]
+    found, allowed = f"is {given!r}", _lowered(error["msg"])
+    fix = 'Write for example: postprocess = [{step = "crf"}].'
+    if error["type"].startswith("union_tag") and isinstance(given, dict):
+        found = f"is the step {given['step']!r}" if "step" in given else "names no step"
+        allowed = "the steps are " + ", ".join(STEP_TABLES)
+    elif error["type"] == "extra_forbidden":
+        known = [*STEP_TABLES[name[0]].model_fields, *["preset"] * (name == ["crf"])]
+        near = difflib.get_close_matches(inside[0], known, 1)
+        found, allowed = "is not a key of the step", "it has " + ", ".join(known)
+        fix = f"Did you mean {near[0]}?" if near else "Leave it out."
+    elif error["type"] == "missing":
+        found, allowed = "is missing", "nothing else says it"
+    key = ".".join([at, *name, *inside])
     return RecipeError(f"{where}, {key}", found=found, allowed=allowed, fix=fix)
 
 

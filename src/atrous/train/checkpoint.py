@@ -145,7 +145,8 @@ def check_same_run(old: Facts, new: Facts, run: RunFolder) -> None:
         RunError: names the first difference.
     """
     allowed, fix = "a run goes on as it began", "Give another --out for a new run."
-    asked = new.recipe.model_copy(update={"predict": old.recipe.predict})  # not of training
+    answers = {"predict": old.recipe.predict, "postprocess": old.recipe.postprocess}
+    asked = new.recipe.model_copy(update=answers)  # which are not of training
     changed = difference(old.recipe, asked)
     if changed:
         raise RunError(run.path, found=f"was begun with {changed}", allowed=allowed, fix=fix)

@@ -13,6 +13,7 @@ from atrous.classes import Classes
 from atrous.errors import RecipeError, WeightsError
 from atrous.exported import Manifest, is_exported, read_exported
 from atrous.machine import cores
+from atrous.recipe import Steps
 from atrous.runs import weights_file
 from atrous.types import EngineName, Images, PixelType, Placement, Precision
 
@@ -64,6 +65,8 @@ class Opened(NamedTuple):
     """Which weights these are, in words."""
     note: str = ""
     """Which engine was chosen, in words."""
+    postprocess: Steps = ()
+    """What is done to masks after it."""
 
 
 class Answering(TypedDict, total=False):
@@ -210,7 +213,7 @@ def _open_exported(path: Path, options: Answering) -> Opened:
     cpu = f"{threads} thread{'s' * (threads > 1)}" + f" in {lanes} lanes" * (lanes > 1)
     note = f"Engine: {name} {runtime.version}, {precision}, {cpu}."
     words = manifest.description or f"the graph of {path.name}"
-    return Opened(engine, manifest.classes, digest, words, note)
+    return Opened(engine, manifest.classes, digest, words, note, manifest.postprocess)
 
 
 def _runtime_name(path: Path, asked: str) -> EngineName:

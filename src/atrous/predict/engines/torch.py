@@ -13,7 +13,7 @@ from atrous.machine import cores
 from atrous.models.build import Segmenter, at_stride, build_model
 from atrous.predict.engines import Opened
 from atrous.recipe import Recipe, from_tables
-from atrous.runs import read_model
+from atrous.runs import read_model, steps_of
 from atrous.types import EngineName, Images, Placement, Precision, Statistics
 
 BANDS = 3  # of a model that holds no statistics of its own
@@ -70,7 +70,8 @@ def open_torch(
     model = restored(recipe, classes.num_logits, about["dtype"], tensors, path)
     model = model.to(pick_device(device)).to(memory_format=torch.channels_last)
     words = describe(about) + (f", at output stride {output_stride}" if output_stride else "")
-    return Opened(TorchEngine(model, threads=threads), classes, digest, words, _note(model))
+    engine = TorchEngine(model, threads=threads)
+    return Opened(engine, classes, digest, words, _note(model), steps_of(path, recipe))
 
 
 def _note(model: Segmenter) -> str:
