@@ -1,6 +1,7 @@
 """Data set x predictor -> scores, per image and whole, in constant memory."""
 
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
@@ -16,7 +17,8 @@ from atrous.callable_module import make_callable
 from atrous.errors import RunError
 from atrous.files import json_bytes, refusals_told, whole_folder, write_whole
 from atrous.metrics.boundary import DISTANCE, BoundaryScores
-from atrous.metrics.scores import RULES, Scores, no_counts, scored, scores_from
+from atrous.metrics.scores import RULES, Scores, StepScores, no_counts, scored, scores_from
+from atrous.recipe.postprocessing import named_steps, plain_steps
 from atrous.runs import RunFolder
 from atrous.types import Track
 
@@ -28,12 +30,21 @@ if TYPE_CHECKING:
     from atrous.types import Mask
 
 
+class Passed(NamedTuple):
+    """A step that an image went through: what was counted before it, and how long it took."""
+
+    step: str
+    before: Scores
+    seconds: float
+
+
 class Counted(NamedTuple):
-    """The name of one image and what was counted on it."""
+    """The name of one image and what was counted on it, also before each step."""
 
     name: str
     scores: Scores
     boundary: BoundaryScores
+    steps: tuple[Passed, ...] = ()
 
 
 class ImageScore(NamedTuple):
@@ -112,10 +123,16 @@ def score_images(
 def _counted(pair: "Pair", *, predictor: "Predictor", dataset: "DataSet", threads: int) -> Counted:
     """The counts of one image, on so many threads."""
     sample, classes = dataset.read(pair), dataset.classes
-    pred = predictor(sample.image).mask
+    stages = predictor.stages(sample.image)
+    pred, passed = next(stages).mask, []
+    for step in predictor.postprocess:
+        before = scored(pred, sample.mask, classes, threads=threads)
+        began = time.perf_counter()
+        pred = next(stages).mask
+        passed.append(Passed(step.step, before, time.perf_counter() - began))
     borders = _borders(pred, sample.mask, classes, threads=threads)
     scores = scored(pred, sample.mask, classes, threads=threads)
-    return Counted(pair.name, scores, BoundaryScores(classes.names, borders))
+    return Counted(pair.name, scores, BoundaryScores(classes.names, borders), tuple(passed))
 
 
 def summed(
@@ -124,15 +141,45 @@ def summed(
     """The scores of a whole split from those of its images: counts are added as they come."""
     confusion = no_counts(classes)
     borders = np.zeros((len(classes), 3), np.int64)
-    count, kept = 0, []
-    for name, scores, boundary in images:
+    count, kept, steps = 0, [], _Steps(classes)
+    for name, scores, boundary, passed in images:
         count += 1
         confusion += scores.confusion
         borders += boundary.counts
+        steps.add(passed)
         if not isnan(scores.miou):  # it is where nothing was there and nothing was found
             kept.append(ImageScore(name, scores.miou, scores.pixel_accuracy))
     scores, boundary = scores_from(classes, confusion), BoundaryScores(classes.names, borders)
+    scores = replace(scores, steps=steps.scores(scores))
     return Evaluation(split, scores, boundary, count, tuple(kept), weights)
+
+
+class _Steps:
+    """What was counted before each step, in all images, and the seconds that it took in each."""
+
+    def __init__(self, classes: "Classes") -> None:
+        self.classes = classes
+        self.names: list[str] = []
+        self.counts: list[np.ndarray] = []
+        self.seconds: list[list[float]] = []
+
+    def add(self, passed: Iterable[Passed]) -> None:
+        """Add those of an image."""
+        for number, (name, before, seconds) in enumerate(passed):
+            if number == len(self.names):
+                self.names.append(name)
+                self.counts.append(no_counts(self.classes))
+                self.seconds.append([])
+            self.counts[number] += before.confusion
+            self.seconds[number].append(seconds)
+
+    def scores(self, last: Scores) -> tuple[StepScores, ...]:
+        """What each step did; `last` are the scores after all of them."""
+        stages = [*(scores_from(self.classes, counts) for counts in self.counts), last]
+        return tuple(
+            StepScores(name, stages[i], stages[i + 1], 1000 * float(np.median(self.seconds[i])))
+            for i, name in enumerate(self.names)
+        )
 
 
 def _borders(
@@ -208,10 +255,11 @@ def _refuse_run(out: Path) -> None:
 
 def _answered(predictor: "Predictor") -> str:
     """What answered, and how it was asked, in words; nothing where it is as in training."""
-    engine, augmentation = predictor.engine, predictor.augmentation
-    if engine.name == "torch" and augmentation.views == 1:
+    engine, augmentation, steps = predictor.engine, predictor.augmentation, predictor.postprocess
+    if engine.name == "torch" and augmentation.views == 1 and not steps:
         return ""
-    return ", ".join(filter(None, (engine.name, engine.precision, str(augmentation))))
+    after = f"then {named_steps(steps)}" if steps else ""
+    return ", ".join(filter(None, (engine.name, engine.precision, str(augmentation), after)))
 
 
 def _model(run_or_file: str | Path, predictor: "Predictor", options: "Loading") -> dict[str, Any]:
@@ -221,6 +269,8 @@ def _model(run_or_file: str | Path, predictor: "Predictor", options: "Loading") 
         asked["manifest"] = str(Path(asked["manifest"]).resolve())
     if "scales" in asked:
         asked["scales"] = list(predictor.augmentation.scales)
+    if predictor.postprocess or "postprocess" in asked:  # of a run they may change
+        asked["postprocess"] = plain_steps(predictor.postprocess)
     return {
         "model": str(Path(run_or_file).resolve()),
         "digest": predictor.digest,

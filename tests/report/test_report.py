@@ -305,7 +305,7 @@ def test_where_the_data_set_still_lies_its_pictures_are_shown(
         def __call__(self, image: np.ndarray) -> Prediction:
             return Prediction(predict(image), CLASSES, image, np.zeros((3, 20, 30)), Grid(1, 0.0))
 
-    monkeypatch.setattr("atrous.predict.predictor.load", lambda run: FakePredictor())
+    monkeypatch.setattr("atrous.predict.predictor.load", lambda run, **_: FakePredictor())
     html = report_module.report(run).read_text(encoding="utf-8")
     assert html.count("<figure") == len(NAMES) and 'class="notice"' not in html
 

@@ -5,8 +5,9 @@ from math import isnan
 from typing import Any
 
 from atrous.bench import Benchmark, Row, machine
-from atrous.cli.tables import aligned, numbers, shortened
+from atrous.cli.tables import aligned, columns, numbers, points, shortened
 from atrous.exported import Manifest
+from atrous.recipe.postprocessing import named_steps
 from atrous.types import Placement, Spread
 from atrous.verify import Verification
 from atrous.verify.comparison import TIE, Comparison
@@ -32,6 +33,7 @@ def manifest_table(file: str, manifest: Manifest, *, size: int, digest: str) -> 
         ("normalising", _normalising(manifest)),
         ("output", f"{manifest.classes.num_logits} logits a cell, {_lie(manifest.placement)}"),
         ("tiles", _tiles(manifest)),
+        ("then", named_steps(manifest.postprocess) if manifest.postprocess else ""),
         ("quantised", _told(_quantised, manifest.quantised)),
         ("scores", _told(_scores, manifest.scores)),
         ("verified", _told(_verified, manifest.verified) or "never"),
@@ -78,7 +80,7 @@ def _runtimes(verification: Verification) -> str:
                 f"{row.flipped:,}",
                 f"{row.largest:.1e}",
                 _percent(row.scores.miou),
-                _change(row.change),
+                points(row.change),
                 _ms(row.ms),
             ]
         )
@@ -92,7 +94,7 @@ def _classes(rows: Sequence[Comparison]) -> str:
         return "Nothing is known of the truth: masks alone were compared."
     lines = [["IoU", "run", *(str(row.runtime) for row in rows)]]
     for k, name in enumerate(reference.names):
-        changes = (_change(row.scores.iou[k] - reference.iou[k]) for row in rows)
+        changes = (points(row.scores.iou[k] - reference.iou[k]) for row in rows)
         lines.append([name, _percent(reference.iou[k]), *changes])
     return columns(lines)
 
@@ -143,25 +145,6 @@ def _measured(row: Row) -> list[str]:
     numbers = (row.median, row.p90, row.rate)
     first = "-" if isnan(row.first_mask_s) else f"{row.first_mask_s:.1f}"
     return [*map(str, row.configuration), *map(_ms, numbers), peak, first]
-
-
-def columns(rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
-    """Rows of words as columns, the first `left` of them flush left, the others flush right.
-
-    Example:
-        >>> print(columns([["a", "1"], ["bc", "10"]]))
-        a    1
-        bc  10
-    """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = (
-        "  ".join(
-            f"{word:<{width}}" if place < left else f"{word:>{width}}"
-            for place, (word, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    )
-    return "\n".join(line.rstrip() for line in lines)
 
 
 def _opset(manifest: Manifest) -> str:
@@ -238,15 +221,11 @@ def _verified(facts: dict[str, Any]) -> str:
 
 
 def _and_score(change: float | None) -> str:
-    return "" if change is None else f" (mIoU {_change(change)})"
+    return "" if change is None else f" (mIoU {points(change)})"
 
 
 def _percent(value: float) -> str:
     return "-" if isnan(value) else f"{100 * value:.2f}"
-
-
-def _change(value: float) -> str:
-    return "-" if isnan(value) else f"{100 * value:+.2f}"
 
 
 def _ms(value: float) -> str:

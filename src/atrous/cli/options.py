@@ -38,11 +38,11 @@ def answering_recipe(sets: tuple[str, ...], flags: dict[str, Any] | None = None)
     recipe = make_recipe(flags=flags, sets=sets)
     for text in sets:
         key = _key(text)
-        if not key.startswith("predict.") and key not in ("device", "threads"):
+        if not key.startswith("predict.") and key not in ("postprocess", "device", "threads"):
             raise RecipeError(
                 f"--set {text}",
                 found=f"{key} has no effect on a trained model",
-                allowed="this command takes predict.…, device and threads",
+                allowed="this command takes predict.…, postprocess, device and threads",
                 fix="Leave it out, or train again with it.",
             )
     return recipe

@@ -5,7 +5,7 @@ from typing import Any
 
 from atrous.cli.networks import NUM_CLASSES, Network
 from atrous.evaluate import Evaluation
-from atrous.metrics.scores import RULES
+from atrous.metrics.scores import RULES, StepScores
 from atrous.types import Size
 
 NAMES_SHOWN = 24
@@ -16,8 +16,8 @@ def scores_table(evaluation: Evaluation) -> str:
     scores, boundary = evaluation.scores, evaluation.boundary
     width = max(len("class"), *(len(name) for name in scores.names))
     lines = [f"{'class':<{width}}     IoU  border  precision  recall  pixels"]
-    columns = (scores.iou, boundary.iou, scores.precision, scores.recall, scores.pixel_share)
-    for name, iou, border, precision, recall, share in zip(scores.names, *columns, strict=True):
+    numbers = (scores.iou, boundary.iou, scores.precision, scores.recall, scores.pixel_share)
+    for name, iou, border, precision, recall, share in zip(scores.names, *numbers, strict=True):
         lines.append(
             f"{name:<{width}}  {_percent(iou, 6)}  {_percent(border, 6)}  {_percent(precision, 9)}"
             f"  {_percent(recall, 6)}  {_percent(share, 6)}"
@@ -34,10 +34,23 @@ def scores_table(evaluation: Evaluation) -> str:
         "",
         aligned((name, _percent(value, 6)) for name, value in whole),
         "",
+        *([steps_table(scores.steps), ""] if scores.steps else []),
         f"{images}, {scores.pixels:,} pixels with truth; {answered}.",
         RULES,
     ]
     return "\n".join(lines)
+
+
+def steps_table(steps: Sequence[StepScores]) -> str:
+    """What each step after the network did: mIoU and IoU of each class in points, and its cost."""
+    first = steps[0].before
+    rows = [["", "network", *(step.step for step in steps)]]
+    rows.append(["mIoU", _percent(first.miou, 0), *(points(step.change) for step in steps)])
+    for k, name in enumerate(first.names):
+        changes = (points(step.iou_change[k]) for step in steps)
+        rows.append([name, _percent(first.iou[k], 0), *changes])
+    rows.append(["ms a picture", "", *(f"{step.ms:.1f}" for step in steps)])
+    return "After the network, changes in points:\n" + columns(rows)
 
 
 def info_table(facts: dict[str, Any], network: list[tuple[str, str]]) -> str:
@@ -104,6 +117,30 @@ def aligned(rows: Iterable[tuple[str, str]]) -> str:
     rows = list(rows)
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def columns(rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
+    """Rows of words as columns, the first `left` of them flush left, the others flush right.
+
+    Example:
+        >>> print(columns([["a", "1"], ["bc", "10"]]))
+        a    1
+        bc  10
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = (
+        "  ".join(
+            f"{word:<{width}}" if place < left else f"{word:>{width}}"
+            for place, (word, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def points(value: float) -> str:
+    """A change of a score in points."""
+    return "-" if value != value else f"{100 * value:+.2f}"
 
 
 def numbers(values: Sequence[float]) -> str:

@@ -26,7 +26,7 @@ from atrous.recipe.models import (
     Model,
     ModelOptions,
 )
-from atrous.recipe.postprocessing import STEP_TABLES, Step, Steps, plain_steps
+from atrous.recipe.postprocessing import STEP_TABLES, Step, Steps
 from atrous.recipe.table import Options
 from atrous.recipe.training import Augment, Loss, Predict, Train
 from atrous.types import LayoutName

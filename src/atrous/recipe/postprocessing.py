@@ -69,15 +69,15 @@ PRESETS: dict[str, Crf] = {
 
 
 class BilateralGrid(Options):
-    """Probabilities averaged over near pixels of a like colour: faster than a CRF, and not one."""
+    """Probabilities that follow the picture's edges in one step: faster than a CRF, and not one."""
 
     step: Literal["bilateral_grid"] = "bilateral_grid"
     """Which step this is."""
-    sxy: float = Field(default=16.0, gt=0)
+    sxy: float = Field(default=67.0, gt=0)
     """Standard deviation, pixels."""
-    srgb: float = Field(default=16.0, gt=0)
-    """Standard deviation, pixel values."""
-    weight: float = Field(default=4.0, ge=0)
+    srgb: float = Field(default=3.0, gt=0)
+    """Standard deviation, values of grey."""
+    weight: float = Field(default=3.0, ge=0)
     """How much the neighbours count."""
 
 

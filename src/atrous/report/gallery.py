@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from atrous.classes import Classes
 from atrous.errors import AtrousError, RunError
 from atrous.metrics.scores import scored
-from atrous.report.contents import MODEL, Contents, Model, Shown
+from atrous.report.contents import MODEL, Contents, Shown
 from atrous.report.pictures import layers
 from atrous.report.tables import largest_confusions
 from atrous.runs import RunFolder
@@ -78,7 +78,7 @@ def _opened(contents: Contents, run: Path) -> tuple[Read, Predict]:
         raise FileNotFoundError("dataset.json does not say where the data set is.")
     if not Path(root).is_dir():
         raise FileNotFoundError(f"The data set is no longer at {root}.")
-    predictor = _predictor(contents.model, run)
+    predictor = _predictor(contents, run)
     dataset = open_dataset(Path(root), classes=predictor.classes)
     pairs = {pair.name: pair for pair in dataset.split(contents.scores.get("split", "val"))}
 
@@ -88,12 +88,13 @@ def _opened(contents: Contents, run: Path) -> tuple[Read, Predict]:
     return read, lambda image: predictor(image).mask
 
 
-def _predictor(model: Model | None, run: Path) -> "Predictor":
-    """Who answered: the run's own weights, or the model that was scored."""
+def _predictor(contents: Contents, run: Path) -> "Predictor":
+    """Who answered: the run's own weights by its own recipe, or the model that was scored."""
     from atrous.predict.predictor import Loading, load
 
+    model = contents.model
     if model is None and RunFolder(run).is_run:
-        return load(run)
+        return load(run, postprocess=contents.options.get("postprocess", ()))
     if model is None:
         raise FileNotFoundError("No model.json says which model was scored.")
     if unknown := model.options.keys() - Loading.__optional_keys__:

@@ -24,6 +24,7 @@ from atrous.report.tables import (
     largest_confusions,
     percent,
     score,
+    steps_table,
 )
 
 MOST_IN_LEGEND = 40  # classes; more are folded away
@@ -39,6 +40,7 @@ def page(contents: Contents) -> str:
         _header(contents),
         _curves(contents.log),
         _class_section(contents),
+        _steps_section(contents),
         _confusion_section(contents),
         _gallery(contents),
         _recipe(contents),
@@ -148,6 +150,18 @@ def _class_section(contents: Contents) -> str:
     trends = [contents.log.class_iou(i) for i in range(count)]
     table = class_table(contents.scores["classes"], contents.classes, trends)
     return _section("Classes", table)
+
+
+def _steps_section(contents: Contents) -> str:
+    steps = contents.scores.get("steps")
+    if not steps:
+        return ""
+    note = (
+        "What each step after the network changed, in points, one after the other, and its median "
+        "time. All other scores of this page are those after the last."
+    )
+    table = steps_table(steps, contents.classes)
+    return _section("After the network", f"<p class=note>{note}</p>{table}")
 
 
 def _confusion_section(contents: Contents) -> str:

@@ -69,6 +69,30 @@ def class_table(
     )
 
 
+def steps_table(steps: Sequence[Mapping[str, Any]], classes: Classes) -> str:
+    """A row a class: its IoU before the first step after the network, and its change by each."""
+    heads = ["Network", *(step["step"] for step in steps)]
+    first = [c["IoU_before"] for c in steps[0]["classes"]]
+    changes = [[c["change"] for c in step["classes"]] for step in steps]
+    names = zip(classes.names, classes.colours, strict=True)
+    rows = [
+        (f"{chip(colour)}{escape(name)}", [score(iou), *map(points, by_step)])
+        for (name, colour), iou, *by_step in zip(names, first, *changes, strict=True)
+    ]
+    whole = [score(steps[0]["mIoU_before"]), *(points(step["mIoU_change"]) for step in steps)]
+    cost = ["", *(f"{step['ms']:.1f}" for step in steps)]
+    lines = "".join(
+        f'<tr><th scope="row">{head}</th>{"".join(f"<td class=num>{c}</td>" for c in cells)}</tr>'
+        for head, cells in [("mIoU", whole), *rows, ("ms a picture", cost)]
+    )
+    head = "".join(f'<th scope="col" class=num>{escape(name)}</th>' for name in heads)
+    return (
+        '<div class="scroll" tabindex="0" role="region" aria-label="Steps after the network">'
+        f'<table class="classes"><thead><tr><th scope="col">Class</th>{head}</tr></thead>'
+        f"<tbody>{lines}</tbody></table></div>"
+    )
+
+
 def confusion_table(confusion: Int64[np.ndarray, "K K"], classes: Classes) -> str:
     """The confusion matrix, each row as shares of the true class, pixels under the mouse."""
     shares = row_shares(confusion)
@@ -168,6 +192,16 @@ def score(value: float | None) -> str:
         ('0.617', '–')
     """
     return "–" if value is None else f"{value:.3f}"
+
+
+def points(change: float | None) -> str:
+    """A change of a score in points.
+
+    Example:
+        >>> points(0.0123), points(None)
+        ('+1.23', '–')
+    """
+    return "–" if change is None else f"{100 * change:+.2f}"
 
 
 def percent(share: float | None) -> str:

@@ -130,7 +130,7 @@ def probe(now: Training, dataset: DataSet, loss: Objective) -> Iterator[Event]:
 
 def seconds_per_validation(now: Training, dataset: DataSet) -> float:
     """An estimate, from one picture."""
-    predictor, pair = Predictor(TorchEngine(now.ema), dataset.classes), dataset.split("val")[0]
+    predictor, pair = _predictor(now, dataset), dataset.split("val")[0]
     predictor(dataset.read(pair).image)  # kernels are compiled on their first call
     begin = time.monotonic()
     predictor(dataset.read(pair).image)
@@ -138,12 +138,17 @@ def seconds_per_validation(now: Training, dataset: DataSet) -> float:
 
 
 def validate(now: Training, dataset: DataSet) -> Evaluation:
-    """The scores of the averaged weights on val."""
-    predictor = Predictor(TorchEngine(now.ema), dataset.classes)
+    """The scores of the averaged weights on val, after the steps of the recipe."""
+    predictor = _predictor(now, dataset)
     averaged = ", averaged (EMA)" if now.facts.recipe.train.ema else ""
     words = f"last weights, step {now.facts.step}{averaged}"
     images = score_images(predictor, dataset, "val")
     return summed("val", dataset.classes, images, weights=words)
+
+
+def _predictor(now: Training, dataset: DataSet) -> Predictor:
+    steps = now.facts.recipe.postprocess
+    return Predictor(TorchEngine(now.ema), dataset.classes, postprocess=steps)
 
 
 def write_scores(run: RunFolder, evaluation: Evaluation) -> None:

@@ -18,6 +18,7 @@ from atrous.machine import cores
 from atrous.models.build import begins_trained, build_model, outline
 from atrous.models.geometry import tap_line, valid_taps
 from atrous.predict.engines.torch import pick_device
+from atrous.predict.postprocess import check_steps
 from atrous.recipe import Basic, Recipe, to_toml
 from atrous.runs import RunFolder, read_model, weights_file
 from atrous.train.checkpoint import (
@@ -43,6 +44,7 @@ def start(
     Raises:
         RunError: the folder belongs to another run.
         DataError: there is no train or no val.
+        RecipeError: a step after the network does not fit the classes.
     """
     for split in ("train", "val"):
         dataset.split(split)
@@ -56,6 +58,7 @@ def start(
     state, note = find_state(run) if resume else (None, "")
     if not state:
         refuse_imported(run)
+    check_steps(recipe.postprocess, dataset.classes, dtype=dataset.dtype)
     facts = new_facts(recipe, dataset)
     if state:
         earlier = Facts.from_dict(state.about)

@@ -106,7 +106,8 @@ def verify(
     `data` is a data set, or a sequence of pictures (paths or arrays) without truth. `budget` is
     the largest fall of mIoU allowed: 0.001 in f32, 0.005 in bf16 and int8 unless it is given.
     In f32 at most 1e-4 of the pixels may differ that are no ties; without truth the others have
-    nothing to be judged by, and do not pass. `limit` pictures are taken evenly from the split.
+    nothing to be judged by, and do not pass. Masks are those of the network: the steps after it
+    must be the same, option by option. `limit` pictures are taken evenly from the split.
     `engine` and `precision` narrow the runtimes; `weights` are those of the run, by themselves
     the ones that the file was made from. `track` wraps the pictures, to show progress.
 
@@ -120,7 +121,8 @@ def verify(
     """
     from atrous.exported import read_exported
     from atrous.predict.predictor import load
-    from atrous.verify.agreement import disagreements, other_scale, same_weights
+    from atrous.recipe.postprocessing import named_steps
+    from atrous.verify.agreement import disagreements, other_scale, other_steps, same_weights
 
     model, run = Path(model), Path(run)
     _check(budget, limit)
@@ -129,7 +131,8 @@ def verify(
     stride = output_stride or int(told.model.get("output_stride", 0))
     reference = load(run, weights=which, device="cpu", threads=threads, output_stride=stride)
     lines = disagreements(told, reference)
-    doubts = [] if lines else other_scale(told, reference)
+    doubts = [] if lines else [*other_scale(told, reference), *other_steps(told, reference)]
+    reference = replace(reference, postprocess=())  # steps have no tolerance, and are compared
     result = Verification(
         str(model),
         str(run),
@@ -144,6 +147,8 @@ def verify(
     opened = _opened(model, told, engine, precision, threads=threads, manifest=manifest)
     samples, notes = _samples(data, reference, split, limit, track)
     rows = compared(reference, opened.predictors, samples) if opened.predictors else ()
+    if told.postprocess:
+        notes += (f"Compared before the steps after the network: {named_steps(told.postprocess)}.",)
     return replace(result, rows=(*rows, *opened.failures), notes=(*opened.notes, *notes))
 
 
@@ -203,7 +208,8 @@ def _opened(
     predictors, failures, refusals = [], [], {}
     for choice in choices(told, engine=engine, precision=precision):
         try:
-            predictors.append(load(model, **choice._asdict(), threads=threads, manifest=manifest))
+            options: dict[str, Any] = {**choice._asdict(), "threads": threads, "manifest": manifest}
+            predictors.append(load(model, **options, postprocess=()))
         except WeightsError as error:
             runtime = Runtime(*choice, version_of(choice.engine))
             failures.append(unopened(runtime, error.found, told.classes))

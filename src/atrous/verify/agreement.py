@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from atrous.recipe.postprocessing import plain_steps
 from atrous.runs import WHICH, RunFolder, read_model, weights_file
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from atrous.classes import Classes
     from atrous.exported.manifest import Manifest
     from atrous.predict.predictor import Predictor
+    from atrous.recipe import Steps
 
 
 def disagreements(manifest: "Manifest", reference: "Predictor") -> list[str]:
@@ -46,6 +48,21 @@ def other_scale(manifest: "Manifest", reference: "Predictor") -> list[str]:
         for what, theirs, own in pairs
         if not np.allclose(theirs, own, rtol=1e-5, atol=0)
     ]
+
+
+def other_steps(manifest: "Manifest", reference: "Predictor") -> list[str]:
+    """Where masks go through other steps after the network than the run's."""
+    theirs, ours = (_steps(which.postprocess) for which in (manifest, reference))
+    return [_line("post-processing", theirs, ours)] if theirs != ours else []
+
+
+def _steps(steps: "Steps") -> str:
+    """Steps in words, with all their numbers."""
+    words = (
+        " ".join(str(value) if key == "step" else f"{key}={value}" for key, value in step.items())
+        for step in plain_steps(steps)
+    )
+    return "; ".join(words) or "none"
 
 
 def _numbers(values: Sequence[float]) -> str:

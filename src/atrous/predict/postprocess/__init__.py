@@ -110,5 +110,9 @@ def entropy(probs: Float32[np.ndarray, "K H W"], classes: Classes) -> Float32[np
         >>> entropy(np.full((2, 1, 1), 0.5, np.float32), Classes(("a", "b")))
         array([[0.6931472]], dtype=float32)
     """
-    decisions = [probs, 1 - probs] if classes.task == "multilabel" else [probs]
-    return -sum((p * np.log(np.maximum(p, LEAST))).sum(0) for p in decisions)
+    surprise = _surprise(probs)
+    return surprise + _surprise(1 - probs) if classes.task == "multilabel" else surprise
+
+
+def _surprise(probs: Float32[np.ndarray, "K H W"]) -> Float32[np.ndarray, "H W"]:
+    return -(probs * np.log(np.maximum(probs, LEAST))).sum(0)
