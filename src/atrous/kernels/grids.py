@@ -96,9 +96,7 @@ def means(grid: Grid, weight: float, *, threads: int) -> Lattice:
     even = np.empty_like(weights)
 
     def strip(first: int, end: int) -> None:
-        own = weights[first:end]
-        sums = (own * total[corners[first:end]]).sum(1, keepdims=True)
-        np.multiply(own, np.float32(weight) / sums, out=even[first:end])
+        _even_out(corners, weights, total, np.float32(weight), first, end, even)
 
     in_strips(strip, len(weights), threads=threads)
     return grid.places._replace(weights=even)
@@ -128,6 +126,16 @@ def _place_rows(
                 corners[pixel, 2 * c + 1], weights[pixel, 2 * c + 1] = at + 1, part * up[pixel]
 
 
+def _divide_by_sums(corners, weights, total, weight, first, end, even):
+    """The weights of pixels `first` to `end` for a mean, times `weight`."""
+    for pixel in range(first, end):
+        there = _ZERO
+        for r in range(weights.shape[1]):
+            there += weights[pixel, r] * total[corners[pixel, r]]
+        for r in range(weights.shape[1]):
+            even[pixel, r] = weights[pixel, r] * (weight / there)
+
+
 def _gather_lanes(tops, lefts, levels, corners, weights, rows, first, end, cells):
     """Add its pixels to each pile from `first` to `end`: those behind it and those before."""
     width, columns = lefts[-1], lefts.size - 1
@@ -145,5 +153,6 @@ def _gather_lanes(tops, lefts, levels, corners, weights, rows, first, end, cells
                         cells[b, k] += on_b * rows[pixel, k]
 
 
+_even_out = compiled(_divide_by_sums)
 _place = compiled(_place_rows)
 _gather = compiled(_gather_lanes)

@@ -5,13 +5,13 @@ in the middle of each overlap, so half an overlap lies between a kept pixel and 
 All windows lie on the lattice of the whole picture: on lattices of their own they would differ
 from it by 0.1 % of the labels, however large the overlap.
 
-CamVid pictures, DeepLab's parameters, `bilateral_sxy` of 30 and 67, cut in two each way; the
-largest of four, beside the whole picture's own (the CRF changes 3 to 5 % of the labels):
+CamVid pictures cut in two, `bilateral_sxy` of 30 and 67, the worst of both and of all pictures
+(`benchmarks/crf_relatives.py`; the CRF itself changes 3 to 5 % of the labels):
 
-    overlap, in bilateral_sxy     0      0.5     1       2       3       4       6
-    labels that differ, %         0.95   0.54    0.32    0.11    0.05    0.017   0.002
-    mean difference of Q          2e-3   1e-3    7e-4    2e-4    1e-4    4e-5    3e-6
-    largest difference of Q       0.99   0.97    0.96    0.68    0.58    0.44    0.03
+    overlap, in bilateral_sxy           0       0.5     1       2       3       4
+    labels that differ, %               0.89    0.52    0.35    0.13    0.04    0.02
+    Q differs by, on average            2e-3    1e-3    6e-4    2e-4    7e-5    3e-5
+    ... at 999 of 1 000 pixels up to    0.9     0.7     0.4     0.12    0.06    0.03
 """
 
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ from atrous.predict.crf.checks import (
 from atrous.predict.crf.inference import infer
 from atrous.predict.crf.pairwise import Pairwise, _features, _lattice, kernels
 
-OVERLAP = 3.0  # standard deviations of the bilateral kernel: 99.9 % of labels and more are the same
+OVERLAP = 3.0  # in bilateral_sxy: of labels 99.9 % are the same, and more
 
 
 class Stretch(NamedTuple):
@@ -72,9 +72,9 @@ def dense_crf_windowed(
     Picture, probabilities and `out`, which is filled if it is given, may lie in files
     (`np.memmap`). Memory is that of one window: 21 labels at 768 pixels take about 1 GB.
     Neighbours share `overlap` pixels, by default three `bilateral_sxy`: on CamVid 99.9 % of the
-    labels are then those of the whole picture, and probabilities differ by 2e-4 on average; at
-    single pixels where two labels are as good they differ by far more. A picture that fits into
-    one window is that of `dense_crf` to the bit. The other options are its options.
+    labels are then those of the whole picture, and the probabilities of as many pixels within
+    0.1 of it; at single pixels where two labels are as good they differ by far more. A picture
+    that fits into one window is that of `dense_crf` to the bit. The rest are its options.
 
     Example:
         >>> image, probs = np.zeros((9, 9, 3), np.uint8), np.full((2, 9, 9), 0.5, np.float32)
