@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from atrous.predict.predictor import load as load
     from atrous.report import report as report
     from atrous.train import train as train
+    from atrous.tune import tune as tune
     from atrous.verify import verify as verify
 
 __version__ = "0.1.0"
@@ -54,6 +55,7 @@ __all__ = [
     "predict",
     "report",
     "train",
+    "tune",
     "verify",
 ]
 

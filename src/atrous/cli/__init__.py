@@ -15,7 +15,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from atrous import __version__
-from atrous.cli import exporting, predicting
+from atrous.cli import exporting, predicting, tuning
 from atrous.cli.flags import Config, Flag, Json, Manifest, PictureSize, Sets
 from atrous.cli.speaking import as_json, say, speak_utf8, tracked
 from atrous.errors import AtrousError, RunError
@@ -35,6 +35,7 @@ app.command(predicting.evaluate)
 app.command(exporting.export)
 app.command(exporting.verify)
 app.command(exporting.bench)
+app.command(tuning.tune)
 
 
 def main() -> None:

@@ -10,19 +10,20 @@ from rich.progress import Progress as Bar
 from rich.progress import TimeRemainingColumn as TimeLeft
 from rich.text import Text
 
+SLOW = 0.5  # of what is not as many as pictures, a second
 PLAIN_SECONDS = 20.0  # between two lines where there is no terminal
 
 
 class Progress:
-    """Shows pictures done, their rate and the time left; lines go above the bar."""
+    """Shows pictures (or others) done, their rate and the time left; lines go above the bar."""
 
-    def __init__(self, verb: str, console: Console | None = None) -> None:
-        self.verb, self.console = verb, console or Console(stderr=True)
+    def __init__(self, verb: str, console: Console | None = None, *, unit: str = "images") -> None:
+        self.verb, self.unit, self.console = verb, unit, console or Console(stderr=True)
         self.bar = Bar(
             TextColumn("{task.description}"),
             MofNCompleteColumn(),
             BarColumn(bar_width=24),
-            Rate(),
+            Rate(unit),
             TimeLeft(),
             console=self.console,
             transient=True,
@@ -58,15 +59,30 @@ class Progress:
         rate = (done - self.said) / (now - self.spoke)
         self.spoke, self.said = now, done
         left = duration((total - done) / rate)
-        self.line(f"{self.verb} {done}/{total}  {rate:.1f} images/s  {left} left")
+        self.line(f"{self.verb} {done}/{total}  {paced(rate, self.unit)}  {left} left")
 
 
 class Rate(ProgressColumn):
-    """Images a second, of late."""
+    """How fast it goes, of late."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self.unit = unit
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text(f"{speed:.1f} images/s" if speed else "")
+        return Text(paced(speed, self.unit) if speed else "")
+
+
+def paced(rate: float, unit: str) -> str:
+    """A rate as a person says it.
+
+    Example:
+        >>> paced(2.5, "images"), paced(0.125, "trials")
+        ('2.5 images/s', '8.0 s a trial')
+    """
+    slow = rate < SLOW and unit != "images"
+    return f"{1 / rate:.1f} s a {unit.removesuffix('s')}" if slow else f"{rate:.1f} {unit}/s"
 
 
 def duration(seconds: float) -> str:

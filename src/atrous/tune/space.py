@@ -1,13 +1,13 @@
 """What a search may try: each trial's step is a function of (seed, number of the trial)."""
 
-from typing import NamedTuple, get_args
+from typing import NamedTuple
 
 import numpy as np
-from pydantic import TypeAdapter
 
 from atrous.classes import Classes
 from atrous.errors import RecipeError
-from atrous.recipe.postprocessing import PRESETS, Crf, Step
+from atrous.recipe import Step, Steps, make_steps
+from atrous.recipe.postprocessing import PRESETS, Thresholds
 
 DIGITS = 3  # of a drawn number
 _STREAM = 2  # of random numbers; `halves` and `metrics.intervals` have others
@@ -26,9 +26,9 @@ class Range(NamedTuple):
         return round(value) if self.whole else float(f"{value:.{DIGITS}g}")
 
 
-# The CRF: DeepLab v1 (sec. 4.1) and v2 (sec. 4.1) search bilateral weights from 3 to 10, 30 to
-# 100 pixels and 3 to 10 grey levels, for pictures of 500 x 375 and networks of stride 8. Networks
-# with finer answers and pictures of other sizes want less of it, so all begin lower.
+# DeepLab v1 (sec. 5.1) and v2 (sec. 4.3) search weights of 3 to 10, widths of 30 to 100 pixels and
+# 3 to 10 values, for pictures of 500 x 375 and networks of stride 8; near pixels alone have 1 to 3
+# and a weight of 3. Smaller pictures and finer networks want less, so weights begin lower.
 RANGES = {
     "crf": {
         "gaussian_sxy": Range(1, 5),
@@ -51,14 +51,12 @@ KINDS = (*RANGES, "thresholds")
 # what mends the mask.
 ORDER = ("crf", "bilateral_grid", "thresholds", "priority", "small_regions", "holes")
 
-_STEP: TypeAdapter[Step] = TypeAdapter(Step)
 
-
-def check_kind(kind: str, classes: Classes) -> None:
-    """Refuse a step that has nothing to be searched.
+def check_search(kind: str, trials: int) -> None:
+    """Refuse a step that has nothing to search, and a search without trials.
 
     Raises:
-        RecipeError: it has no numbers, or is none for this task.
+        RecipeError: the step has no numbers, or there are no trials.
     """
     if kind not in KINDS:
         raise RecipeError(
@@ -67,12 +65,9 @@ def check_kind(kind: str, classes: Classes) -> None:
             allowed=f"what can be searched is {', '.join(KINDS)}",
             fix="Take one of them.",
         )
-    if kind == "thresholds" and classes.task == "multiclass":
+    if trials < 1:
         raise RecipeError(
-            "--step",
-            found="is 'thresholds'",
-            allowed="in a multiclass model the most probable class wins, without a threshold",
-            fix="Take another step.",
+            "--trials", found=f"is {trials}", allowed="it is 1 or more", fix="Take 30."
         )
 
 
@@ -84,7 +79,28 @@ def drawn(kind: str, number: int, *, seed: int, classes: Classes) -> Step:
     counter = [0, 0, number, _STREAM]
     random = np.random.Generator(np.random.Philox(key=seed, counter=counter))
     if kind == "thresholds":
-        values = random.uniform(*THRESHOLDS, len(classes)).round(DIGITS)
-        return _STEP.validate_python({"step": kind, "probabilities": tuple(values.tolist())})
-    values = {name: wide.draw(random) for name, wide in RANGES[kind].items()}
-    return _STEP.validate_python({"step": kind, **values})
+        values = random.uniform(*THRESHOLDS, classes.num_logits).round(DIGITS)
+        return Thresholds(probabilities=tuple(values.tolist()))
+    return _step(kind, {name: range.draw(random) for name, range in RANGES[kind].items()})
+
+
+def _step(kind: str, values: dict[str, float]) -> Step:
+    return make_steps([{"step": kind, **values}], where="a trial")[0]
+
+
+def _known(kind: str) -> Steps:
+    """The steps that a search begins with."""
+    if kind == "crf":
+        return tuple(PRESETS.values())
+    return () if kind == "thresholds" else (_step(kind, {}),)
+
+
+def without(steps: Steps, kind: str) -> Steps:
+    """The steps but those of a kind."""
+    return tuple(step for step in steps if step.step != kind)
+
+
+def with_step(steps: Steps, step: Step) -> Steps:
+    """The steps with one more, at its place by `ORDER`; the order of the others stays."""
+    place = sum(1 for other in steps if ORDER.index(other.step) <= ORDER.index(step.step))
+    return (*steps[:place], step, *steps[place:])

@@ -1,0 +1,60 @@
+"""What a search for a step found, as a table."""
+
+from collections.abc import Iterator
+
+from atrous.cli.tables import aligned
+from atrous.metrics.intervals import Change
+from atrous.tune import Tuned
+
+FEW = 20  # pictures: percentiles of fewer draw the ends too close
+RULES = (
+    "In percent. The halves are made of blocks of neighbouring pictures. The interval is that of\n"
+    "the change, over pictures drawn again and again, the same ones before and after."
+)
+
+
+def tuned_table(tuned: Tuned) -> str:
+    """The change of each class and of mIoU, in percent, and what becomes of the step."""
+    width = max(len("class"), *(len(name) for name in tuned.names))
+    lines = [f"{'class':<{width}}  before   after  change  95 % interval"]
+    rows = zip((*tuned.names, "mIoU"), (*tuned.changes.classes, tuned.changes.miou), strict=True)
+    lines += [f"{name:<{width}}  {_row(change)}" for name, change in rows]
+    lines.insert(-1, "")
+    return "\n".join([*lines, "", aligned(_facts(tuned)), "", _verdict(tuned), _rules(tuned)])
+
+
+def _row(change: Change) -> str:
+    values = (change.before, change.after)
+    scores = "  ".join(f"{100 * v:6.2f}" if v == v else f"{'-':>6}" for v in values)
+    signs = (change.change, change.low, change.high)
+    moved, low, high = (f"{100 * v:+6.2f}" if v == v else f"{'-':>6}" for v in signs)
+    return f"{scores}  {moved}  {low} to {high}"
+
+
+def _facts(tuned: Tuned) -> Iterator[tuple[str, str]]:
+    for name, value in tuned.best.model_dump(mode="json").items():
+        yield name, " ".join(map(str, value)) if isinstance(value, list) else str(value)
+    best = max(trial.miou for trial in tuned.trials[1:])
+    mious = f"mIoU {100 * tuned.trials[0].miou:.2f} to {100 * best:.2f}"
+    count, number = len(tuned.halves.choosing), len(tuned.trials) - 1
+    yield "cost", f"{tuned.milliseconds:.1f} ms a picture"
+    yield "chosen", f"the best of {number} trials, on {count} images of {tuned.split}: {mious}"
+    yield "measured", f"on the other {len(tuned.halves.reporting)} images, which the table is of"
+
+
+def _verdict(tuned: Tuned) -> str:
+    kind, miou = tuned.best.step, tuned.changes.miou
+    interval = f"{100 * miou.low:+.2f} to {100 * miou.high:+.2f}"
+    said = f"the interval of its change of mIoU, {interval},"
+    if tuned.kept:
+        where = f"Written to {tuned.file}" if tuned.file else "The model takes it already"
+        return f"The step {kind} is kept: {said} lies above 0. {where}."
+    where = f"It is taken out, in {tuned.file}" if tuned.file else "Nothing is written"
+    return f"The step {kind} is kept off: {said} does not lie above 0. {where}."
+
+
+def _rules(tuned: Tuned) -> str:
+    few = len(tuned.halves.reporting) < FEW
+    return RULES + (
+        f"\nOf fewer than {FEW} pictures it is narrower than it should be." if few else ""
+    )

@@ -1,0 +1,201 @@
+"""Does a post-processing step earn its place, and with which numbers? A search that can be killed.
+
+The model answers once (`answers`); a keyed random search (`space`) tries steps on one half of a
+split (`halves`), line by line (`trials`); the best of them is measured on the other half. A step
+whose gain is not sure to be one is kept off.
+"""
+
+import hashlib
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Unpack
+
+from atrous.callable_module import make_callable
+from atrous.data.dataset import DataSet, open_dataset
+from atrous.exported import is_exported
+from atrous.files import claimed, json_bytes, refusals_told, write_whole
+from atrous.metrics.intervals import LEVEL, Changes
+from atrous.metrics.scores import plain
+from atrous.predict.flow import lanes_for
+from atrous.predict.predictor import Loading, Predictor, load
+from atrous.recipe import Step, Steps, steps_to_toml
+from atrous.recipe.postprocessing import plain_steps
+from atrous.runs import RunFolder
+from atrous.tune.answers import Answers
+from atrous.tune.halves import Halves, halves
+from atrous.tune.search import Search, Tracks
+from atrous.tune.space import check_search, with_step, without
+from atrous.tune.trials import Ledger, Trial
+from atrous.types import Tell, Track
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a search found: the best trial's step, and what it gave where nothing was chosen.
+
+    `steps` are those that are worth taking, which `file` holds if they are others than before.
+    The first of the `trials` took no step.
+    """
+
+    split: str
+    names: tuple[str, ...]
+    halves: Halves
+    trials: tuple[Trial, ...]
+    best: Step
+    changes: Changes
+    milliseconds: float  # a picture, that the step adds
+    steps: Steps
+    file: Path | None
+    weights: str  # which answered, in words
+    notes: tuple[str, ...]  # what was decided about engine and data set
+
+    @property
+    def kept(self) -> bool:
+        """Whether the change of mIoU is sure to be a gain."""
+        return self.changes.miou.low > 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `STEP.json` holds, and `--json` prints."""
+        before, *trials = self.trials
+        rows = zip(self.names, self.changes.classes, strict=True)
+        return {
+            "step": self.best.model_dump(mode="json"),
+            "kept": self.kept,
+            "split": self.split,
+            "weights": self.weights,
+            "chosen_on": {
+                "images": len(self.halves.choosing),
+                "trials": len(trials),
+                "mIoU_before": plain(before.miou),
+                "mIoU_after": plain(max(trial.miou for trial in trials)),
+            },
+            "num_images": len(self.halves.reporting),
+            "mIoU": self.changes.miou.to_dict(),
+            "milliseconds": round(self.milliseconds, 3),
+            "classes": [{"name": name, **change.to_dict()} for name, change in rows],
+            "postprocess": plain_steps(self.steps),
+            "file": str(self.file) if self.file else None,
+            "definitions": {
+                "interval": f"the middle {LEVEL:.0%} of the changes over images drawn again and "
+                "again with replacement, the same ones before and after",
+                "milliseconds": "that the step adds, the median over the images measured on",
+            },
+        }
+
+
+def _untracked(_verb: str, _unit: str) -> Track:
+    return iter
+
+
+def tune(
+    run_or_file: str | Path,
+    data: str | Path,
+    *,
+    step: str = "crf",
+    trials: int = 30,
+    out: str | Path | None = None,
+    seed: int = 0,
+    split: str = "val",
+    track: Tracks = _untracked,
+    tell: Tell = lambda _: None,
+    **options: Unpack[Loading],
+) -> Tuned:
+    """The best numbers of a post-processing step for a model, and whether it is worth taking.
+
+    Published or default numbers are tried first, then random ones, on one half of the split; the
+    best are measured on the other half. Where the 95 % interval of the change of mIoU there lies
+    above 0 the step is kept: of a run in `RUN/postprocess.toml`, which `load`, `evaluate` and
+    `export` follow; of a file in `OUT/postprocess.toml`. Other steps of the model are taken
+    before and after alike.
+
+    `OUT/trials.jsonl` has a line a trial; the same call goes on after the last one, and to more
+    `trials`. `out` is `RUN/tune`, or a folder beside the file, where it is not given. `track`
+    gives for a verb and a unit what wraps a sequence to show progress; `tell` hears of each
+    trial that is the best so far.
+
+    Raises:
+        RecipeError: a step that has nothing to search, or an option that cannot be followed.
+        DataError: the data set cannot be read, has another label space, or too few pictures.
+        RunError, WeightsError: there are no usable weights, or `out` cannot be written to.
+    """
+    model = Path(run_or_file)
+    place = Path(out) if out is not None else _beside(model)
+    options.setdefault("lanes", lanes_for(options.get("threads", 0)))
+    check_search(step, trials)
+    predictor = load(model, **options)
+    dataset = open_dataset(Path(data), classes=predictor.classes, only=split)
+    parts = halves(dataset.split(split), seed=seed, where=f"{dataset.root}, split {split}")
+    tell(predictor.note)
+    with claimed(place):
+        asked = _asked(predictor, dataset, split, options)
+        folder = place / f"answers-{_key(asked)}"
+        answers = Answers(folder, predictor, dataset, split, options.get("threads", 0))
+        search = Search(step, seed, without(predictor.postprocess, step), answers, parts)
+        search.check()
+        answers.make(track("answering", "images"))
+        ledger = Ledger(place / "trials.jsonl", _key(asked | search.facts()))
+        best = search.best(ledger, trials, track=track, tell=tell)
+        changes, cost = search.measured(best, track=track)
+        steps = with_step(search.base, best) if changes.miou.low > 0 else search.base
+        tuned = Tuned(
+            split=split,
+            names=predictor.classes.names,
+            halves=parts,
+            trials=tuple(ledger.trials[: trials + 1]),
+            best=best,
+            changes=changes,
+            milliseconds=cost,
+            steps=steps,
+            file=_kept_at(model, place) if steps != predictor.postprocess else None,
+            weights=predictor.description,
+            notes=dataset.notes,
+        )
+        _write(tuned, place)
+        answers.remove()
+    return tuned
+
+
+def _beside(model: Path) -> Path:
+    """Where a search lies if nobody says."""
+    return model / "tune" if model.is_dir() else model.with_name(f"{model.stem}-tune")
+
+
+def _kept_at(model: Path, out: Path) -> Path:
+    """The file of the steps worth taking: that which a run answers by, else one to export with."""
+    run = RunFolder(model if model.is_dir() else model.parent)
+    return run.postprocess if run.is_run and not is_exported(model) else RunFolder(out).postprocess
+
+
+def _asked(predictor: Predictor, dataset: DataSet, split: str, options: Loading) -> dict[str, Any]:
+    """What the answers are of, and how they were asked for."""
+    engine, augmentation = predictor.engine, predictor.augmentation
+    return {
+        "model": predictor.digest,
+        "data": dataset.fingerprint()["sha256"],
+        "split": split,
+        "output_stride": options.get("output_stride", 0),
+        "engine": engine.name,
+        "precision": engine.precision,
+        "flip": augmentation.flip,
+        "scales": list(augmentation.scales),
+    }
+
+
+def _key(facts: dict[str, Any]) -> str:
+    """A short name that stands for facts."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _write(tuned: Tuned, out: Path) -> None:
+    """Write the result, and the steps where they are others than before."""
+    result = out / f"{tuned.best.step}.json"
+    with refusals_told(result):
+        write_whole(result, json_bytes(tuned.to_dict()))
+    if tuned.file:
+        with refusals_told(tuned.file):
+            write_whole(tuned.file, steps_to_toml(tuned.steps).encode())
+
+
+make_callable(sys.modules[__name__])

@@ -1,0 +1,97 @@
+"""What a model says of pictures, made once and kept in a folder: trials need the model no more."""
+
+import shutil
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int64
+
+from atrous.data.dataset import DataSet
+from atrous.data.images import fit_image
+from atrous.data.layouts import Pair
+from atrous.files import make_folder, refusals_told, whole_file
+from atrous.metrics.scores import scored
+from atrous.predict.flow import in_flight, threads_for
+from atrous.predict.postprocess import State, needs_probabilities, run_steps
+from atrous.predict.predictor import Prediction, Predictor
+from atrous.recipe import Steps
+from atrous.types import Sample, Track
+
+
+class Counted(NamedTuple):
+    """`Scores.overlap` of one picture, and what all steps took, in milliseconds."""
+
+    overlap: Int64[np.ndarray, "K 2"]
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The answers of a model for the pictures of a split, in a folder, before any step.
+
+    They are on the disk, where a search that is killed finds them again, and which the system
+    keeps in memory as far as there is some.
+    """
+
+    folder: Path
+    predictor: Predictor
+    dataset: DataSet
+    split: str
+    threads: int  # of the steps; 0 = one for each core
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """The pairs of the split; their places are the names of the pictures here."""
+        return self.dataset.split(self.split)
+
+    def make(self, track: Track) -> None:
+        """Ask the model for all that is not there yet."""
+        make_folder(self.folder)
+        missing = [i for i in range(len(self.pairs)) if not self._file(i).is_file()]
+        bare = replace(self.predictor, postprocess=())
+        answer = partial(self._answer, predictor=bare)
+        with closing(in_flight(answer, missing, threads=threads_for(bare.engine))) as answered:
+            for _ in zip(track(missing), answered, strict=True):
+                pass
+
+    def remove(self) -> None:
+        """Delete them: they can be made again."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def counted(self, i: int, steps: Steps) -> Counted:
+        """What a picture counts once steps have been taken."""
+        sample = self._sample(i)
+        prediction = self._read(i, sample)
+        engine = self.predictor.engine
+        image = fit_image(sample.image, bands=engine.bands, dtype=engine.dtype)
+        begun = perf_counter()
+        probabilities = prediction.probabilities() if needs_probabilities(steps) else None
+        begin = State(prediction.mask, probabilities)
+        classes, threads = self.dataset.classes, self.threads
+        made = run_steps(steps, begin, image=image, classes=classes, threads=threads)
+        *_, (mask, _) = (begin, *made)
+        spent = 1000 * (perf_counter() - begun)
+        scores = scored(mask, sample.mask, classes, threads=threads)
+        return Counted(scores.overlap, spent)
+
+    def _answer(self, i: int, *, predictor: Predictor) -> None:
+        prediction = predictor(self._sample(i).image)
+        with refusals_told(self._file(i)), whole_file(self._file(i)) as file:
+            np.savez(file, logits=prediction.logits, mask=prediction.mask)
+
+    def _read(self, i: int, sample: Sample) -> Prediction:
+        with np.load(self._file(i)) as kept:
+            logits, mask = kept["logits"], kept["mask"]
+        classes, grid = self.dataset.classes, self.predictor.engine.grid
+        return Prediction(mask, classes, sample.image, logits, grid, self.threads)
+
+    def _sample(self, i: int) -> Sample:
+        return self.dataset.read(self.pairs[i])
+
+    def _file(self, i: int) -> Path:
+        return self.folder / f"{i:06}.npz"
