@@ -21,7 +21,7 @@ from atrous.data.dataset import open_dataset
 from atrous.errors import DataError, RecipeError, RunError
 from atrous.metrics.scores import scored, scores_from
 from atrous.recipe import read_steps
-from atrous.recipe.postprocessing import Holes, SmallRegions
+from atrous.recipe.postprocessing import Holes, SmallRegions, Thresholds
 from atrous.tune import search
 from tiny_models import STRIDE, write_tiny
 
@@ -207,6 +207,31 @@ def test_other_steps_are_searched_as_well(by_colour, blotched, tmp_path, step):
     if step == "crf":
         tried = [trial.step or {} for trial in found.trials[1:3]]
         assert [step["bilateral_srgb"] for step in tried] == [5, 3]
+
+
+def test_the_threshold_of_a_binary_model_is_found(tmp_path):
+    """Background of the logit 0.4 is taken for a disc, whose logit is 3, below 0.6."""
+    classes = Classes(("back", "disc"), task="binary")
+    model = write_tiny(tmp_path / "m.onnx", weights=np.array([[0.05, -0.05, 0]]), classes=classes)
+    for folder in ("images", "masks"):
+        (tmp_path / "data/val" / folder).mkdir(parents=True)
+    (tmp_path / "data/dataset.toml").write_text('classes = ["back", "disc"]\n')
+    for i in range(8):
+        mask = (np.arange(32) < 12 + 4 * (i % 3))[None].repeat(24, 0).astype(np.uint8)
+        image = np.array([[108, 100, 0], [160, 100, 0]], np.uint8)[mask]
+        Image.fromarray(image).save(tmp_path / f"data/val/images/{i}.png")
+        Image.fromarray(mask).save(tmp_path / f"data/val/masks/{i}.png")
+    found = tuned(model, tmp_path / "data", step="thresholds", split="val", trials=12)
+    assert found.kept and found.changes.miou.before < 0.5 and found.changes.miou.after > 0.9
+    assert isinstance(found.best, Thresholds) and found.best.probabilities[0] > 0.59
+    assert found.file == tmp_path / "m-tune/postprocess.toml"
+
+
+def test_what_a_killed_search_of_other_weights_left_is_removed(by_colour, shapes, tmp_path):
+    (tmp_path / "answers-0123").mkdir()
+    (tmp_path / "answers-0123/000000.npz").touch()
+    tuned(by_colour, shapes, out=tmp_path, trials=1)
+    assert not (tmp_path / "answers-0123").exists()
 
 
 COMMAND = ["--step", "small_regions", "--split", "train", "--threads", 1, "--engine", "onnxruntime"]

@@ -88,8 +88,8 @@ def _go_on(file: Path) -> str:
     from atrous.runs import RunFolder
 
     if RunFolder(file.parent).is_run:
-        return f"Now {shlex.quote(str(file.parent))} answers with them, and `atrous export` too."
+        return f"{shlex.quote(str(file.parent))} answers so from now on; export it again."
     return (
-        f"Put {shlex.quote(str(file))} into the folder of the run that the file was made of, "
-        "and export it again: the new file answers with them."
+        f"Put {shlex.quote(str(file))} into the folder of the run that was exported, and export "
+        "it again: the new file answers so."
     )

@@ -50,7 +50,9 @@ class Answers:
         return self.dataset.split(self.split)
 
     def make(self, track: Track) -> None:
-        """Ask the model for all that is not there yet."""
+        """Ask the model for all that is not there yet; what others were asked for is removed."""
+        for other in {*self.folder.parent.glob("answers-*")} - {self.folder}:
+            shutil.rmtree(other, ignore_errors=True)
         make_folder(self.folder)
         missing = [i for i in range(len(self.pairs)) if not self._file(i).is_file()]
         bare = replace(self.predictor, postprocess=())

@@ -10,7 +10,7 @@ import numpy as np
 from atrous.metrics.intervals import Changes, paired_changes
 from atrous.metrics.scores import mean_of_defined, ratio
 from atrous.predict.postprocess import check_steps
-from atrous.recipe import Step, Steps
+from atrous.recipe import Step, Steps, make_steps
 from atrous.recipe.postprocessing import plain_steps
 from atrous.tune.answers import Answers
 from atrous.tune.halves import Halves
@@ -66,7 +66,8 @@ class Search:
                 tell(f"trial {number}: mIoU {100 * trial.miou:.2f}, best so far")
                 best = trial
         tried = ledger.trials[1 : trials + 1]
-        return self._drawn(max(tried, key=lambda trial: trial.miou).number)
+        chosen = max(tried, key=lambda trial: trial.miou)
+        return make_steps([chosen.step or {}], where=f"{ledger.path}, trial {chosen.number}")[0]
 
     def measured(self, step: Step, *, track: Tracks) -> Measured:
         """What a step changes on the half that was not chosen on."""
