@@ -66,15 +66,15 @@ def sheet(rows: Sequence[Sequence[Panel]]) -> Image.Image:
     return page
 
 
-def png(page: Image.Image) -> bytes:
-    """The page as a PNG that is small enough, of as many colours as that allows."""
+def png(page: Image.Image, most: int = MOST_BYTES) -> bytes:
+    """The page as a PNG of at most so many bytes, of as many colours as that allows."""
     content = b""
     for colours in (256, 128, 96, 64, 48, 32):
         file = io.BytesIO()
         reduced = page.quantize(colours, dither=Image.Dither.NONE)
         reduced.save(file, format="PNG", optimize=True)
         content = file.getvalue()
-        if len(content) < MOST_BYTES:
+        if len(content) < most:
             break
     return content
 
