@@ -17,8 +17,10 @@ import atrous
 from atrous.classes import Classes
 from atrous.cli import progress
 from atrous.cli.progress import Progress
+from atrous.cli.tuned import tuned_table
 from atrous.data.dataset import open_dataset
 from atrous.errors import DataError, RecipeError, RunError
+from atrous.metrics.intervals import Change, Changes
 from atrous.metrics.scores import scored, scores_from
 from atrous.recipe import read_steps
 from atrous.recipe.postprocessing import Holes, SmallRegions, Thresholds
@@ -254,13 +256,22 @@ def test_the_command_says_what_is_kept_and_what_to_do_with_it(cli, by_colour, bl
     assert len({line.index(" to ") for line in lines[1:4]}) == 1
     assert "is kept: the interval of its change of mIoU, +" in table
     assert f"Written to {tmp_path / 'postprocess.toml'}." in table
-    assert "Of fewer than 20 pictures it is narrower than it should be." in table
+    assert "harms" not in table and "narrower than it should be" in table
     assert "without small_regions: mIoU" in told and "best so far" in told
     assert "export it again" in told
     found = json.loads(cli(*command, "--json")[1])
     assert (
         found["kept"] and found["step"]["step"] == "small_regions" and found["mIoU"]["change"] > 0
     )
+
+
+def test_a_class_that_a_kept_step_harms_is_named(by_colour, blotched, tmp_path):
+    found = tuned(by_colour, blotched, out=tmp_path, trials=1)
+    whole, (grass, disc, square) = found.changes
+    classes = (grass, Change(0.5, 0.3, -0.3, -0.1), square._replace(low=-0.1, high=0.1))
+    assert "It harms disc: look" in tuned_table(replace(found, changes=Changes(whole, classes)))
+    off = Changes(whole._replace(low=-0.1), (grass, disc, square))
+    assert "It harms" not in tuned_table(replace(found, changes=off))
 
 
 def test_the_command_says_that_a_step_is_kept_off(cli, by_colour, shapes, tmp_path):

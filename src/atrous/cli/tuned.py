@@ -6,10 +6,10 @@ from atrous.cli.tables import aligned
 from atrous.metrics.intervals import Change
 from atrous.tune import Tuned
 
-FEW = 20  # pictures: percentiles of fewer draw the ends too close
 RULES = (
     "In percent. The halves are made of blocks of neighbouring pictures. The interval is that of\n"
-    "the change, over pictures drawn again and again, the same ones before and after."
+    "the change, over pictures drawn again and again, the same ones before and after. Of frames of\n"
+    "one drive, which are alike, and of few pictures it is narrower than it should be."
 )
 
 
@@ -20,7 +20,8 @@ def tuned_table(tuned: Tuned) -> str:
     rows = zip((*tuned.names, "mIoU"), (*tuned.changes.classes, tuned.changes.miou), strict=True)
     lines += [f"{name:<{width}}  {_row(change)}" for name, change in rows]
     lines.insert(-1, "")
-    return "\n".join([*lines, "", aligned(_facts(tuned)), "", _verdict(tuned), _rules(tuned)])
+    said = [_verdict(tuned), *(_worse(tuned) if tuned.kept else []), RULES]
+    return "\n".join([*lines, "", aligned(_facts(tuned)), "", *said])
 
 
 def _row(change: Change) -> str:
@@ -53,8 +54,8 @@ def _verdict(tuned: Tuned) -> str:
     return f"The step {kind} is kept off: {said} does not lie above 0. {where}."
 
 
-def _rules(tuned: Tuned) -> str:
-    few = len(tuned.halves.reporting) < FEW
-    return RULES + (
-        f"\nOf fewer than {FEW} pictures it is narrower than it should be." if few else ""
-    )
+def _worse(tuned: Tuned) -> list[str]:
+    """The classes that the step is sure to harm."""
+    pairs = zip(tuned.names, tuned.changes.classes, strict=True)
+    lost = [name for name, change in pairs if change.high < 0]
+    return [f"It harms {', '.join(lost)}: look at their rows before you take it."] if lost else []
