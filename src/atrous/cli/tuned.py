@@ -8,8 +8,8 @@ from atrous.tune import Tuned
 
 RULES = (
     "In percent. The halves are made of blocks of neighbouring pictures. The interval is that of\n"
-    "the change, over pictures drawn again and again, the same ones before and after. Of frames of\n"
-    "one drive, which are alike, and of few pictures it is narrower than it should be."
+    "the change, over pictures drawn again and again, the same ones before and after; of few\n"
+    "pictures, and of frames of one drive, which are alike, it is narrower than it should be."
 )
 
 
