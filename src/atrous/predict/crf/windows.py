@@ -9,9 +9,9 @@ CamVid pictures cut in two, `bilateral_sxy` of 30 and 67, the worst of both and 
 (`benchmarks/crf_relatives.py`; the CRF itself changes 3 to 5 % of the labels):
 
     overlap, in bilateral_sxy           0       0.5     1       2       3       4
-    labels that differ, %               0.89    0.52    0.35    0.13    0.04    0.02
-    Q differs by, on average            2e-3    1e-3    6e-4    2e-4    7e-5    3e-5
-    ... at 999 of 1 000 pixels up to    0.9     0.7     0.4     0.12    0.06    0.03
+    labels that differ, %               0.89    0.52    0.35    0.13    0.06    0.02
+    Q differs by, on average            2e-3    1e-3    6e-4    2e-4    1e-4    3e-5
+    ... at 999 of 1 000 pixels up to    0.9     0.7     0.4     0.16    0.09    0.03
 """
 
 from collections.abc import Iterator
