@@ -133,11 +133,11 @@ def test_a_guide_of_16_bits_is_one_of_8_with_a_wider_kernel():
 
 
 def test_it_does_on_a_street_what_the_crf_does(shared_data: Path):
-    """97.2 % of the labels are the same, 95.2 % without it; it is another model."""
+    """97 % of the labels are the same, 95 % without it; it is another model."""
     with np.load(shared_data / "dense_crf" / "q_camvid.npz") as golden:
         image, probs, q = golden["image"], golden["probs"], golden["q"]
     same = (bilateral_grid(image, probs).argmax(0) == q.argmax(0)).mean()
-    assert same >= 0.97 > 0.96 > (probs.argmax(0) == q.argmax(0)).mean()
+    assert same >= 0.965 > 0.955 > (probs.argmax(0) == q.argmax(0)).mean()
 
 
 IMAGE, PROBS = scene(6, 8)

@@ -32,8 +32,8 @@ def bilateral_grid(
     image: Guide,
     probs: Probabilities,
     *,
-    sxy: float = 67.0,
-    srgb: float = 3.0,
+    sxy: float = 20.0,
+    srgb: float = 6.0,
     weight: float = 3.0,
     threads: int = 0,
 ) -> Float32[np.ndarray, "K H W"]:
@@ -94,7 +94,7 @@ def grey_of(image: Guide) -> Float32[np.ndarray, "H W"]:
 
 
 def bilateral_grid_reference(
-    image: Guide, probs: Probabilities, *, sxy: float = 67.0, srgb: float = 3.0, weight: float = 3.0
+    image: Guide, probs: Probabilities, *, sxy: float = 20.0, srgb: float = 6.0, weight: float = 3.0
 ) -> Float64[np.ndarray, "K H W"]:
     """What `bilateral_grid` computes, cell by cell in plain NumPy."""
     labels, height, width = probs.shape

@@ -73,9 +73,9 @@ class BilateralGrid(Options):
 
     step: Literal["bilateral_grid"] = "bilateral_grid"
     """Which step this is."""
-    sxy: float = Field(default=67.0, gt=0)
+    sxy: float = Field(default=20.0, gt=0)
     """Standard deviation, pixels."""
-    srgb: float = Field(default=3.0, gt=0)
+    srgb: float = Field(default=6.0, gt=0)
     """Standard deviation, values of grey."""
     weight: float = Field(default=3.0, ge=0)
     """How much the neighbours count."""
