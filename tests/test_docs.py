@@ -12,7 +12,7 @@ from atrous.cli import app
 ROOT = Path(__file__).parents[1]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 EVERYWHERE = {"--set", "--config", "--json", "--help"}
-PAGES = ["README.md", "docs/doctor.md", "docs/results.md", "docs/lineage.md", "docs/deploy.md"]
+PAGES = ["README.md", *(f"docs/{n}.md" for n in "crf deploy doctor lineage results".split())]
 
 
 def blocks(page, language):
