@@ -101,7 +101,7 @@ def test_where_the_zones_cover_all_boundary_iou_is_iou(pair):
 class Pictures:
     """Pairs of masks as a data set and as its predictor, which sees a picture's number."""
 
-    threads = 1
+    threads, postprocess = 1, ()
 
     def __init__(self, pairs, classes=CLASSES):
         self.pairs, self.classes = pairs, classes
@@ -112,8 +112,8 @@ class Pictures:
     def read(self, pair):
         return SimpleNamespace(image=pair.number, mask=self.pairs[pair.number][1])
 
-    def __call__(self, image):
-        return SimpleNamespace(mask=self.pairs[image][0])
+    def stages(self, image):
+        yield SimpleNamespace(mask=self.pairs[image][0])
 
 
 @given(st.lists(pairs(), min_size=1, max_size=4))

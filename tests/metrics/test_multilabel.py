@@ -90,7 +90,7 @@ def test_the_borders_of_each_class_are_those_of_its_plane_alone(pair):
     pred, mask = pair
     sample = Sample(np.zeros((*mask.shape, 3), np.uint8), mask, "a")
     dataset = SimpleNamespace(classes=WET, split=lambda _: [sample], read=lambda pair: pair)
-    predictor = lambda _: SimpleNamespace(mask=pred)  # noqa: E731
+    predictor = SimpleNamespace(postprocess=(), stages=lambda _: iter([SimpleNamespace(mask=pred)]))
     (counted,) = score_images(predictor, dataset, "val", threads=2)  # pyright: ignore[reportArgumentType]
     for k, counts in enumerate(counted.boundary.counts):
         planes = [np.where(m == VOID, 255, m >> k & 1).astype(np.uint8) for m in pair]
