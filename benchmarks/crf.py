@@ -147,7 +147,9 @@ def parts(
 ) -> dict[str, float | int]:
     """Milliseconds of the build of both lattices, and of an iteration; how large they are."""
     gains = gain("", WEIGHTS[0], len(probs)), gain("", WEIGHTS[1], len(probs))
-    build = partial(kernels, image, WIDTHS, gains, "symmetric", "lattice", arguments.threads)
+    build = partial(
+        kernels, image, WIDTHS, gains, "symmetric", "lattice", (0, 0), arguments.threads
+    )
     infer = partial(dense_crf, image, probs, prune=False, threads=arguments.threads)
     asked = {
         "build": timed(build),

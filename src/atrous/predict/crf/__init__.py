@@ -44,6 +44,7 @@ def dense_crf(
     normalization: Normalization = "symmetric",
     mode: Mode = "lattice",
     prune: bool = True,
+    origin: tuple[int, int] = (0, 0),
     threads: int = 0,
 ) -> Float32[np.ndarray, "K H W"]:
     """The probabilities of each label after mean-field inference; they add up to 1.
@@ -59,8 +60,11 @@ def dense_crf(
     that hold at most 0.1 of every pixel after the first iteration, and are nowhere the largest,
     are filtered no more, if the weights are one number each, 0 or more. They keep their share of
     what the others leave; their logits miss a message of about 0.1 of the sum of the weights, at
-    most. Of up to 4 labels all are filtered. 0 threads are one for each core; their number
-    changes no bit. The very first call on a machine compiles, for about ten seconds.
+    most. Of up to 4 labels all are filtered.
+
+    `origin` is the row and column of the first pixel in a larger picture, on whose lattice it is
+    then laid. 0 threads are one for each core; their number changes no bit. The very first call
+    on a machine compiles, for about ten seconds.
 
     Example:
         >>> image = np.zeros((3, 4, 3), np.uint8)
@@ -82,7 +86,7 @@ def dense_crf(
         gain("gaussian_weight", gaussian_weight, len(probs)),
         gain("bilateral_weight", bilateral_weight, len(probs)),
     )
-    pairwise = kernels(image, widths, gains, normalization, mode, threads)
+    pairwise = kernels(image, widths, gains, normalization, mode, origin, threads)
     flat = np.ascontiguousarray(probs.reshape(len(probs), -1), np.float32)
     made = infer(flat, pairwise, iterations, prune=prune, threads=threads)
     return made.reshape(probs.shape)

@@ -48,21 +48,22 @@ def kernels(
     gains: tuple[Gain, Gain],
     normalization: str,
     mode: str,
+    origin: tuple[int, int],
     threads: int,
 ) -> Pairwise:
-    """The kernels whose weight is not 0."""
+    """The kernels whose weight is not 0; the first pixel lies at `origin`, row and column."""
     spatial, bilateral = gains
     exact = None
     features, on_lattice = [], []
     if np.any(spatial) and mode == "lattice":
-        features.append(_features(image[:, :, :0], widths.gaussian_sxy, 1.0))
+        features.append(_features(image[:, :, :0], widths.gaussian_sxy, 1.0, origin))
         on_lattice.append(spatial)
     elif np.any(spatial):
         factor = _ONE if spatial.ndim else spatial
         down, across = (line(widths.gaussian_sxy, size) for size in image.shape[:2])
         exact = _normalised(down, normalization, factor), _normalised(across, normalization, _ONE)
     if np.any(bilateral):
-        features.append(_features(image, widths.bilateral_sxy, widths.bilateral_srgb))
+        features.append(_features(image, widths.bilateral_sxy, widths.bilateral_srgb, origin))
         on_lattice.append(bilateral)
         _check_keys(features[-1], widths)
     points = _lattice(features, on_lattice, normalization, image.shape[0] * image.shape[1], threads)
@@ -94,12 +95,15 @@ def step(
     update(logits, pairwise.lattice, values, rows, silent=silent, threads=threads)
 
 
-def _features(image: Guide, sxy: float, srgb: float) -> Float32[np.ndarray, "D N"]:
+def _features(
+    image: Guide, sxy: float, srgb: float, origin: tuple[int, int]
+) -> Float32[np.ndarray, "D N"]:
     """Column, row and bands of each pixel, in standard deviations."""
     height, width, bands = image.shape
     features = np.empty((2 + bands, height, width), np.float32)
-    features[0] = np.arange(width, dtype=np.float32) / np.float32(sxy)
-    features[1] = (np.arange(height, dtype=np.float32) / np.float32(sxy))[:, None]
+    rows, columns = (np.arange(n, dtype=np.float32) for n in (height, width))
+    features[0] = (columns + np.float32(origin[1])) / np.float32(sxy)
+    features[1] = ((rows + np.float32(origin[0])) / np.float32(sxy))[:, None]
     for band in range(bands):
         np.divide(image[:, :, band], np.float32(srgb), out=features[2 + band], dtype=np.float32)
     return features.reshape(2 + bands, -1)

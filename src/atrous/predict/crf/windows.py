@@ -16,28 +16,37 @@ CamVid pictures cut in two, `bilateral_sxy` of 30 and 67, the worst of both and 
 
 from collections.abc import Iterator
 from itertools import product
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict, Unpack
 
 import numpy as np
 from jaxtyping import Float32
 
 from atrous.errors import DataError, RecipeError
+from atrous.predict.crf import dense_crf
 from atrous.predict.crf.checks import (
-    Gain,
     Guide,
     Mode,
     Normalization,
     Probabilities,
     Weight,
-    Widths,
-    check_options,
     check_pictures,
-    gain,
 )
-from atrous.predict.crf.inference import infer
-from atrous.predict.crf.pairwise import Pairwise, _features, _lattice, kernels
 
 OVERLAP = 3.0  # in bilateral_sxy: of labels 99.9 % are the same, and more
+
+
+class Options(TypedDict, total=False):
+    """Those of `dense_crf` that are handed on as they are."""
+
+    gaussian_sxy: float
+    gaussian_weight: Weight
+    bilateral_srgb: float
+    bilateral_weight: Weight
+    iterations: int
+    normalization: Normalization
+    mode: Mode
+    prune: bool
+    threads: int
 
 
 class Stretch(NamedTuple):
@@ -56,16 +65,8 @@ def dense_crf_windowed(
     window: int = 1024,
     overlap: int | None = None,
     out: Float32[np.ndarray, "K H W"] | None = None,
-    gaussian_sxy: float = 3.0,
-    gaussian_weight: Weight = 3.0,
     bilateral_sxy: float = 67.0,
-    bilateral_srgb: float = 3.0,
-    bilateral_weight: Weight = 4.0,
-    iterations: int = 10,
-    normalization: Normalization = "symmetric",
-    mode: Mode = "lattice",
-    prune: bool = True,
-    threads: int = 0,
+    **options: Unpack[Options],
 ) -> Float32[np.ndarray, "K H W"]:
     """What `dense_crf` gives, nearly, from windows of at most `window` x `window` pixels.
 
@@ -84,7 +85,6 @@ def dense_crf_windowed(
     Raises:
         AtrousError: the picture, the probabilities or an option are not what they must be.
     """
-    widths = Widths(gaussian_sxy, bilateral_sxy, bilateral_srgb)
     if overlap is None:  # of a width that is no number there is none; it is refused below
         overlap = int(np.ceil(OVERLAP * bilateral_sxy)) if 0 < bilateral_sxy < np.inf else 0
     _check_windows(window, overlap)
@@ -93,19 +93,16 @@ def dense_crf_windowed(
     lots = list(product(*(stretches(size, window, overlap) for size in image.shape[:2])))
     for lot in lots:  # before the first is worked at
         _check_lot(image, probs, *lot)
-        check_options(_seen(image, *lot), widths, iterations, normalization, mode)
-    gains = (
-        gain("gaussian_weight", gaussian_weight, len(probs)),
-        gain("bilateral_weight", bilateral_weight, len(probs)),
-    )
     made = np.empty(probs.shape, np.float32) if out is None else out
     for down, across in lots:
-        own = _seen(image, down, across)
-        origin = down.start, across.start
-        pairwise = _kernels_at(origin, own, widths, gains, normalization, mode, threads)
-        near = probs[:, down.start : down.stop, across.start : across.stop]
-        flat = np.ascontiguousarray(near.reshape(len(probs), -1), np.float32)
-        q = infer(flat, pairwise, iterations, prune=prune, threads=threads).reshape(near.shape)
+        rows, columns = slice(down.start, down.stop), slice(across.start, across.stop)
+        q = dense_crf(
+            np.asarray(image[rows, columns]),
+            np.asarray(probs[:, rows, columns]),
+            origin=(down.start, across.start),
+            bilateral_sxy=bilateral_sxy,
+            **options,
+        )
         rows, columns = (slice(s.first - s.start, s.end - s.start) for s in (down, across))
         made[:, down.first : down.end, across.first : across.end] = q[:, rows, columns]
     return made
@@ -124,37 +121,6 @@ def stretches(size: int, window: int, overlap: int) -> Iterator[Stretch]:
     cuts = [(a + b) // 2 for a, b in zip(starts[1:], stops, strict=False)]
     for each in zip(starts, stops, [0, *cuts], [*cuts, size], strict=True):
         yield Stretch(*each)
-
-
-def _seen(image: Guide, down: Stretch, across: Stretch) -> Guide:
-    return np.asarray(image[down.start : down.stop, across.start : across.stop])
-
-
-def _kernels_at(
-    origin: tuple[int, int],
-    image: Guide,
-    widths: Widths,
-    gains: tuple[Gain, Gain],
-    normalization: str,
-    mode: str,
-    threads: int,
-) -> Pairwise:
-    """`kernels` of a part of a picture, on the lattice of the whole."""
-    none = np.zeros((), np.float32)
-    parts = [(image, widths.bilateral_sxy, widths.bilateral_srgb, gains[1])]
-    if mode == "lattice":
-        parts.insert(0, (image[:, :, :0], widths.gaussian_sxy, 1.0, gains[0]))
-    parts = [part for part in parts if np.any(part[-1])]
-    features = [_features(*part[:-1]) for part in parts]
-    for each, (_, sxy, *_) in zip(features, parts, strict=True):
-        each[:2] += np.array(origin[::-1], np.float32)[:, None] / np.float32(sxy)
-    on_lattice = [part[-1] for part in parts]
-    points = _lattice(features, on_lattice, normalization, image.shape[0] * image.shape[1], threads)
-    off_lattice = gains[0] if mode != "lattice" else none
-    exact = kernels(image, widths, (off_lattice, none), normalization, mode, threads)
-    mixing = tuple(each if each.ndim else np.ones((), np.float32) for each in on_lattice)
-    attracts = all(each.ndim == 0 and float(each) >= 0 for each in gains)
-    return exact._replace(lattice=points, gains=mixing, attracts=attracts)
 
 
 def _check_windows(window: int, overlap: int) -> None:
