@@ -238,6 +238,12 @@ def _loaded(folder, model, manifest):
     return atrous.load(folder / "bare.onnx", engine="onnxruntime")
 
 
+def test_info_names_the_steps_of_a_run_and_of_its_file(run, file, cli):
+    for model in (run, file):
+        assert "bilateral_grid, small_regions\n" in cli("info", model)[1]
+        assert json.loads(cli("info", model, "--json")[1])["postprocess"][1] == STEPS[1]
+
+
 def test_an_empty_list_turns_the_steps_of_a_file_off(run, file, shapes, cli):
     plain = atrous.load(file, engine="onnxruntime", postprocess=())
     path = next(iter((shapes / "val/images").iterdir()))

@@ -174,13 +174,17 @@ def info(
     from atrous.cli.networks import network_of, size_of
     from atrous.cli.tables import info_table
     from atrous.exported import is_exported
-    from atrous.runs import read_model, weights_file
+    from atrous.recipe import from_tables
+    from atrous.recipe.postprocessing import plain_steps
+    from atrous.runs import read_model, steps_of, weights_file
 
     if is_exported(run_or_file):
         return exporting.describe(run_or_file, manifest, json=json)
     path = weights_file(run_or_file)
     weights = read_model(path)
+    steps = steps_of(path, from_tables(weights.about["recipe"], where=str(path)))
     facts = {"file": str(path), "digest": weights.digest, **weights.about}
+    facts["postprocess"] = plain_steps(steps)
     network = network_of(facts, size_of(size) if size else None)
     print(as_json(facts | {"network": network}) if json else info_table(facts, network))
     return 0

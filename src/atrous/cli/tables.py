@@ -66,6 +66,8 @@ def info_table(facts: dict[str, Any], network: list[tuple[str, str]]) -> str:
         ("pixels", facts["dtype"]),
         ("digest", facts["digest"]),
     ]
+    if steps := facts["postprocess"]:
+        rows.append(("then", ", ".join(step["step"] for step in steps)))
     return aligned([*rows, *network])
 
 
