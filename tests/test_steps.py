@@ -53,7 +53,7 @@ def test_steps_survive_their_toml(tmp_path):
 
 def test_a_preset_stands_for_numbers_and_those_beside_it_go_first():
     (v1,) = make_steps([{"step": "crf", "preset": "deeplabv1"}], where="here")
-    assert v1 == PRESETS["deeplabv1"] == Crf(bilateral_sxy=49.0, bilateral_srgb=5.0)
+    assert v1 == PRESETS["deeplabv1"] == Crf(bilateral_sxy=121.0, bilateral_srgb=5.0)
     (v2,) = make_steps([{"step": "crf", "preset": "deeplabv2", "iterations": 5}], where="here")
     assert v2 == PRESETS["deeplabv2"].model_copy(update={"iterations": 5})
     assert "preset" not in steps_to_toml((v2,))

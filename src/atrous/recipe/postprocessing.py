@@ -45,16 +45,16 @@ class Crf(Options):
         return PRESETS[name].model_dump() | beside
 
 
-# Both papers fix the near pixels (w2 = 3, sigma_gamma = 3) and 10 iterations, and search the other
-# three on 100 pictures of val; they print the ranges alone: w1 5-10, sigma_alpha 50-100, sigma_beta
-# 3-10 (v1, sec. 5.1), w1 3-6, sigma_alpha 30-100, sigma_beta 3-6 (v2, sec. 4.3). The numbers are
-# those of the scripts that were released: v1 with LargeFOV (run_densecrf.sh); v2 on ResNet-101,
-# which has near pixels of its own.
+# Both papers fix near pixels (w2 = 3, sigma_gamma = 3) and 10 iterations, search the other three on
+# 100 pictures of val, and print the ranges alone: w1 5-10, sigma_alpha 50-100, sigma_beta 3-10 at
+# first (v1, sec. 5), w1 3-6, sigma_alpha 30-100, sigma_beta 3-6 (v2, sec. 4.1). What was found is
+# told with the released models: v1's is of VGG16 LargeFOV (its script run_densecrf.sh holds another
+# sigma_alpha, 49), v2's of ResNet-101 (that of VGG16: near 2 and 2, the others 65, 3, 4).
 PRESETS: dict[str, Crf] = {
     "deeplabv1": Crf(
         gaussian_sxy=3.0,
         gaussian_weight=3.0,
-        bilateral_sxy=49.0,
+        bilateral_sxy=121.0,
         bilateral_srgb=5.0,
         bilateral_weight=4.0,
     ),
