@@ -145,7 +145,8 @@ def test_a_task_that_the_data_set_declares_since_is_no_continuation(small, tmp_p
 class Planted:
     """An engine that answers with logits given beforehand, whatever the picture."""
 
-    name, precision, bands, dtype, grid, lanes = "torch", "f32", 3, "uint8", Grid(1), 1
+    name, precision, bands, dtype, grid = "torch", "f32", 3, "uint8", Grid(1)
+    lanes, threads = 1, 1
 
     def __init__(self, logits: np.ndarray) -> None:
         self.logits = np.asarray(logits, np.float32)

@@ -1,5 +1,7 @@
 """First test of the house: features at stride 8, subsampled, are those at stride 16."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import timm
@@ -235,7 +237,8 @@ def test_packaged_weights_give_the_same_features_by_the_rules_of_another_project
     images = torch.randint(256, (1, 64, 96, 3), generator=torch.Generator().manual_seed(0))
     features = []
     for model in (ours, theirs):
-        model.encoder.body.get_submodule("conv_stem").padding = (0, 0)
+        stem: Any = model.get_submodule("encoder.body.conv_stem")
+        stem.padding = (0, 0)
         features.append(model.encoder(model.pictures(images.to(torch.uint8))))
     for own, other in zip(*features, strict=True):
         assert float((own - other).abs().max()) < 1e-4 * float(own.abs().max())

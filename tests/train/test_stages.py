@@ -130,7 +130,7 @@ def test_trained_weights_answer_at_another_output_stride(shapes, tmp_path):
     evaluation = atrous.evaluate(tmp_path / "r", shapes, output_stride=8)
     assert "output stride 8" in evaluation.weights
     atrous.predict(tmp_path / "r", shapes / "val" / "images", out=tmp_path / "m")
-    with pytest.raises(RunError, match="at output stride 8"):  # two kinds of masks must not mix
+    with pytest.raises(RunError, match="with output_stride 0, but now it is 8"):  # kinds do not mix
         atrous.predict(
             tmp_path / "r", shapes / "val" / "images", out=tmp_path / "m", output_stride=8
         )
