@@ -17,7 +17,7 @@ NORMALIZATIONS = ("symmetric", "before", "after", "none")
 MODES = ("lattice", "exact-spatial")
 NEAR = 1e-4  # of Q: what is asked of parity; 2e-6 was seen
 SMALL: Any = {"gaussian_sxy": 2.0, "bilateral_sxy": 8.0, "bilateral_srgb": 40.0}
-ABSENT = "pydensecrf2 is not installed; `pip install pydensecrf2` builds it with a C++ compiler"
+ABSENT = "pydensecrf2 is not installed (dependency group parity-built, which needs a C++ compiler)"
 
 
 def scene(height=24, width=24, labels=3, seed=0, sharp=1.0):
