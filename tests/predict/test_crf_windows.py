@@ -121,6 +121,17 @@ def test_a_wrong_pixel_is_that_of_the_whole_picture():
     assert caught.value.pixel == (17, 23)
 
 
+def test_what_cannot_be_filled_is_refused():
+    """Before anything is done; whole numbers would hold nothing but 0."""
+    still = np.zeros_like(PROBS)
+    still.flags.writeable = False
+    wrong = {"(1, 20, 30)": still[:1], "uint8": still.astype(np.uint8), "writeable: False": still}
+    for said, out in wrong.items():
+        with pytest.raises(DataError) as caught:
+            dense_crf_windowed(IMAGE, PROBS, **SMALL, out=out)
+        assert said in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("option", "said"),
     [

@@ -90,10 +90,11 @@ def dense_crf_windowed(
     _check_windows(window, overlap)
     if (image.ndim, probs.ndim) != (3, 3) or probs.shape[1:] != image.shape[:2] or not probs.size:
         check_pictures(image, probs)  # which says what is wrong
+    made = np.empty(probs.shape, np.float32) if out is None else out
+    _check_room(made, probs.shape)
     lots = list(product(*(stretches(size, window, overlap) for size in image.shape[:2])))
     for lot in lots:  # before the first is worked at
         _check_lot(image, probs, *lot)
-    made = np.empty(probs.shape, np.float32) if out is None else out
     for down, across in lots:
         rows, columns = slice(down.start, down.stop), slice(across.start, across.stop)
         q = dense_crf(
@@ -130,6 +131,16 @@ def _check_windows(window: int, overlap: int) -> None:
             found=f"is {window}, and overlap {overlap}",
             allowed="a window is wider than the overlap, which is 0 or more",
             fix="Take a larger window, or a narrower bilateral kernel.",
+        )
+
+
+def _check_room(out: np.ndarray, shape: tuple[int, ...]) -> None:
+    if out.shape != shape or out.dtype != np.float32 or not out.flags.writeable:
+        raise DataError(
+            "out",
+            found=f"is {out.dtype} of shape {out.shape}, writeable: {out.flags.writeable}",
+            allowed=f"what is filled is writeable float32 of {shape}, as the probabilities are",
+            fix="Make it with np.empty or np.lib.format.open_memmap, or leave it out.",
         )
 
 
