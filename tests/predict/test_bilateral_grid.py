@@ -167,6 +167,8 @@ def test_wrong_arrays_are_refused(image, probs, error, said):
         ({"srgb": -1.0}, "srgb: is -1.0"),
         ({"srgb": np.inf}, "srgb: is inf"),
         ({"weight": np.nan}, "weight: is nan"),
+        ({"weight": 1e39}, "weight: is 1e+39"),
+        ({"sxy": 1e39}, "sxy: is 1e+39"),
         ({"sxy": 0.01, "srgb": 0.1}, "sxy: is 0.01, and srgb 0.1"),
     ],
 )
@@ -174,3 +176,9 @@ def test_wrong_options_are_refused(option, said):
     with pytest.raises(RecipeError) as caught:
         bilateral_grid(IMAGE, PROBS, **option)
     assert said in str(caught.value)
+
+
+def test_a_width_that_is_0_in_single_precision_is_refused():
+    """Of a picture of one grey any other will do; cells of no width lie outside the grid."""
+    with pytest.raises(RecipeError, match="srgb: is 1e-50"):
+        bilateral_grid(np.zeros_like(IMAGE), PROBS, srgb=1e-50)

@@ -11,6 +11,7 @@ from PIL import Image as pil
 
 from atrous.errors import AtrousError, DataError, ImageError, MaskError, RecipeError
 from atrous.predict.crf import dense_crf, dense_crf_reference, unary_from_labels
+from atrous.predict.crf.checks import Widths, check_options
 from atrous.predict.crf.inference import LEAST
 
 NORMALIZATIONS = ("symmetric", "before", "after", "none")
@@ -351,6 +352,7 @@ IMAGE, PROBS = scene(6, 8, 3)
         (IMAGE, np.log(PROBS), DataError, "pixel (0, 0)"),
         (IMAGE, PROBS + np.where(np.arange(8) == 3, np.nan, 0), DataError, "pixel (0, 3)"),
         (IMAGE, PROBS + np.array([[[1]], [[-1]], [[0]]]), DataError, "from -"),
+        (IMAGE, PROBS + np.array([[[np.inf]], [[-np.inf]], [[0]]]), DataError, "from -inf"),
         (IMAGE, (PROBS > 0.5).astype(np.int64), DataError, "int64"),
     ],
 )
@@ -368,9 +370,14 @@ def test_wrong_arrays_are_refused(image, probs, error, said):
         ({"bilateral_sxy": np.inf}, "bilateral_sxy: is inf"),
         ({"bilateral_srgb": 1e-3}, "bilateral_srgb: is 0.001"),
         ({"gaussian_weight": np.ones(2)}, "gaussian_weight: is of shape (2,)"),
-        ({"bilateral_weight": np.inf}, "finite: False"),
+        ({"gaussian_sxy": 1e39}, "gaussian_sxy: is 1e+39"),
+        ({"bilateral_weight": np.inf}, "up to inf"),
+        ({"bilateral_weight": [1, np.nan, 2]}, "up to nan"),
+        ({"bilateral_weight": -1e39}, "up to 1e+39"),
         ({"bilateral_weight": np.array([[0, 1, 2], [1, 0, 3], [2, 4, 0]])}, "costs 3.0"),
         ({"iterations": -1}, "iterations: is -1"),
+        ({"iterations": 2.0}, "iterations: is 2.0"),
+        ({"iterations": np.nan}, "iterations: is nan"),
         ({"normalization": "both"}, "'both'"),
         ({"mode": "exact"}, "'exact'"),
     ],
@@ -379,6 +386,20 @@ def test_wrong_options_are_refused(option, said):
     with pytest.raises(RecipeError) as caught:
         dense_crf(IMAGE, PROBS, **option)
     assert said in str(caught.value)
+
+
+def test_a_width_that_is_0_in_single_precision_is_refused():
+    """Of a black picture any other will do."""
+    black = np.zeros_like(IMAGE)
+    with pytest.raises(RecipeError, match="bilateral_srgb: is 1e-50"):
+        dense_crf(black, PROBS, bilateral_srgb=1e-50)
+    assert np.isfinite(dense_crf(black, PROBS, bilateral_srgb=1e-9)).all()
+
+
+def test_a_picture_whose_pixels_a_lattice_cannot_number_is_refused():
+    large = np.broadcast_to(IMAGE[:1, :1], (1 << 14, 1 << 13, 3))
+    with pytest.raises(ImageError, match="has 134217728 pixels of 3 bands"):
+        check_options(large, Widths(3.0, 67.0, 3.0), 10, "symmetric", "lattice")
 
 
 def test_keys_without_room_are_refused():

@@ -20,7 +20,7 @@ from atrous.errors import RecipeError
 from atrous.kernels.grids import CELL, lay, means, spread
 from atrous.kernels.meanfield import LANES, NEVER, soft_max, update
 from atrous.kernels.planes import fill_planes, log_rows
-from atrous.predict.crf.checks import Guide, Probabilities, check_pictures
+from atrous.predict.crf.checks import LARGEST, Guide, Probabilities, check_pictures
 from atrous.predict.crf.inference import LEAST
 
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601
@@ -125,13 +125,19 @@ def _check_options(
 ) -> None:
     """Refuse options out of range, and a grid that is larger than the picture."""
     for name, width in widths.items():
-        if not 0 < width < np.inf:
+        if not 1 / LARGEST <= width <= LARGEST:
             raise RecipeError(
-                name, found=f"is {width}", allowed="it is a number above 0", fix="Take 3 to 100."
+                name,
+                found=f"is {width}",
+                allowed=f"it is a number from {1 / LARGEST:g} to {LARGEST:g}",
+                fix="Take 3 to 100.",
             )
-    if not np.isfinite(weight):
+    if not abs(weight) <= LARGEST:
         raise RecipeError(
-            "weight", found=f"is {weight}", allowed="it is a finite number", fix="Take 2 to 4."
+            "weight",
+            found=f"is {weight}",
+            allowed=f"it is a number up to {LARGEST:g}",
+            fix="Take 2 to 4.",
         )
     spans = (*grey.shape, float(grey.max())), (widths["sxy"], widths["sxy"], widths["srgb"])
     cells = np.prod([span / (width * CELL) + 2 for span, width in zip(*spans, strict=True)])

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Integer, UInt8, UInt16
 
 from atrous.errors import DataError, ImageError, MaskError, RecipeError
+from atrous.kernels.lattice import GROUP
 
 Guide = UInt8[np.ndarray, "H W C"] | UInt16[np.ndarray, "H W C"]
 Probabilities = Float[np.ndarray, "K H W"]
@@ -17,6 +18,8 @@ Mode = Literal["lattice", "exact-spatial"]
 
 OFF = 0.01  # by which probabilities may miss a sum of 1: of half precision they do
 FARTHEST = 1 << 15  # standard deviations across a picture; Krahenbuhl's keys hold as many
+LARGEST = 1e20  # of a weight, a width, and 1 / width: float32 holds what is made of them
+_ENTRIES = 1 << 31  # of a lattice: int32 numbers them
 
 
 class Widths(NamedTuple):
@@ -50,7 +53,8 @@ def check_pictures(image: Guide, probs: Probabilities) -> None:
             allowed="probabilities are floating-point numbers",
             fix="Of hard labels make them with unary_from_labels.",
         )
-    sums = probs.sum(0, dtype=np.float32)
+    with np.errstate(invalid="ignore"):  # of both infinities: no number, and refused
+        sums = probs.sum(0, dtype=np.float32)
     wrong = ~(np.abs(sums - 1) <= OFF) | ~(probs.min(0) >= 0)
     if wrong.any():
         y, x = (int(at) for at in np.argwhere(wrong)[0])
@@ -66,19 +70,22 @@ def check_pictures(image: Guide, probs: Probabilities) -> None:
 def check_options(
     image: Guide, widths: Widths, iterations: int, normalization: str, mode: str
 ) -> None:
-    """Refuse options out of range."""
-    size = max(image.shape[:2]), max(image.shape[:2]), int(image.max())
-    for (name, width), most in zip(widths._asdict().items(), size, strict=True):
-        if not most / FARTHEST <= width < np.inf or width <= 0:
-            raise RecipeError(
-                name,
-                found=f"is {width}",
-                allowed=f"of this picture it is a number above 0, {most / FARTHEST:.2g} or more",
-                fix="Take a wider kernel; DeepLab's are 3, 30 to 100, and 3 to 20.",
-            )
-    if iterations != int(iterations) or iterations < 0:
+    """Refuse options out of range, and a picture that is too large for a lattice."""
+    (height, width, bands), corners = image.shape, image.shape[2] + 3
+    if height * width * corners * GROUP >= _ENTRIES:
+        raise ImageError(
+            "image",
+            found=f"has {height * width} pixels of {bands} bands",
+            allowed=f"a lattice has room for {_ENTRIES // (corners * GROUP)}",
+            fix="Take dense_crf_windowed, which works in parts.",
+        )
+    _check_widths(image, widths)
+    if not isinstance(iterations, int | np.integer) or iterations < 0:
         raise RecipeError(
-            "iterations", found=f"is {iterations}", allowed="it is 0 or more", fix="Take 5 or 10."
+            "iterations",
+            found=f"is {iterations}",
+            allowed="it is a whole number, 0 or more",
+            fix="Take 5 or 10.",
         )
     names = {"normalization": (normalization, Normalization), "mode": (mode, Mode)}
     for name, (value, allowed) in names.items():
@@ -89,16 +96,31 @@ def check_options(
             )
 
 
+def _check_widths(image: Guide, widths: Widths) -> None:
+    size = max(image.shape[:2]), max(image.shape[:2]), int(image.max())
+    for (name, width), most in zip(widths._asdict().items(), size, strict=True):
+        least = max(most / FARTHEST, 1 / LARGEST)
+        if not least <= width <= LARGEST:
+            raise RecipeError(
+                name,
+                found=f"is {width}",
+                allowed=f"of this picture it is a number from {least:.2g} to {LARGEST:g}",
+                fix="Take a wider kernel; DeepLab's are 3, 30 to 100, and 3 to 20.",
+            )
+
+
 def gain(name: str, weight: Weight, labels: int) -> Gain:
     """The gain of a weight, which is checked; a matrix of weights is one of costs."""
-    values = np.asarray(weight, np.float32)
-    if values.shape not in ((), (labels,), (labels, labels)) or not np.isfinite(values).all():
+    given = np.asarray(weight, np.float64)
+    most = np.abs(given).max(initial=0)
+    if given.shape not in ((), (labels,), (labels, labels)) or not most <= LARGEST:
         raise RecipeError(
             name,
-            found=f"is of shape {values.shape}, finite: {bool(np.isfinite(values).all())}",
-            allowed=f"it is a finite number, {labels} of them, or {labels} x {labels}",
+            found=f"is of shape {given.shape}, up to {most:g}",
+            allowed=f"it is a number, {labels} of them, or {labels} x {labels}, up to {LARGEST:g}",
             fix="Give one number, or one for each label, or for each pair.",
         )
+    values = given.astype(np.float32)
     if values.ndim == 2 and not np.array_equal(values, values.T):
         a, b = (int(at) for at in np.argwhere(values != values.T)[0])
         raise RecipeError(
