@@ -30,7 +30,7 @@ from atrous.kernels.planes import shown
 from atrous.machine import cores
 from atrous.predict.crf import dense_crf
 from atrous.predict.crf.checks import Widths, gain
-from atrous.predict.crf.inference import FADED
+from atrous.predict.crf.inference import FADED, LEAST
 from atrous.predict.crf.pairwise import kernels
 from measuring import installed, interleaved, machine, say, times, times_faster
 
@@ -40,7 +40,6 @@ WIDTHS, WEIGHTS, ITERATIONS = Widths(3.0, 67.0, 3.0), (3.0, 4.0), 10
 PRESENT = {2: 2, 21: 5, 150: 12}  # labels that are there, if the mask has as many
 BELOW, SPREAD = 9.0, 1.0  # logits of labels that are absent
 WARM = 1
-LEAST = 1e-8
 Infer = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 

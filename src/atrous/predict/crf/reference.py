@@ -4,8 +4,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from atrous.predict.crf.checks import Guide, Normalization, Probabilities, Weight
-
-LEAST = 1e-8
+from atrous.predict.crf.inference import LEAST
 
 
 def dense_crf_reference(
