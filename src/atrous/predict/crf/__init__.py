@@ -59,8 +59,9 @@ def dense_crf(
     in mode "exact-spatial" that of positions alone is filtered exactly instead. `prune`: labels
     that hold at most 0.1 of every pixel after the first iteration, and are nowhere the largest,
     are filtered no more, if the weights are one number each, 0 or more. They keep their share of
-    what the others leave; their logits miss a message of about 0.1 of the sum of the weights, at
-    most. Of up to 4 labels all are filtered.
+    what the others leave. While that is at most 0.1, their logits miss a message of about 0.1 of
+    the sum of the weights, at most; without normalization each weight times the largest sum of
+    its kernel. Of up to 4 labels all are filtered.
 
     `origin` is the row and column of the first pixel in a larger picture, on whose lattice it is
     then laid. 0 threads are one for each core; their number changes no bit. The very first call
