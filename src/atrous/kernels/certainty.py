@@ -199,7 +199,8 @@ def _sigmoids(values, count, surest, spread, doubt):
     """Logits become probabilities; also the least sure decision, and the entropy of all.
 
     Of one decision that is ln(1 + e) + d e / (1 + e), where d is the distance of the logit from
-    0 and e = exp(-d). `spread` is the product of the 1 + e: one logarithm is enough for all.
+    0 and e = exp(-d). `spread` is the product of the 1 + e: one logarithm is enough for all, as
+    float32 holds 2 to the power of `MOST_LABELS`, of which no multilabel mask has more.
     """
     for i in range(count):
         surest[i], spread[i], doubt[i] = _ONE, _ONE, _ZERO
