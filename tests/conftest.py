@@ -1,6 +1,7 @@
 """What every test may rely on: the shared data sets, few and repeatable examples, one thread."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,10 @@ from hypothesis import settings
 
 # No test may reach the network; the libraries that would ask a hub are told so.
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+# Behind `&` in a script Ctrl-C is ignored, and children inherit that; tests send it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("here", deadline=None, max_examples=25)
 settings.register_profile("ci", deadline=None, max_examples=25, derandomize=True, database=None)
