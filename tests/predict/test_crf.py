@@ -283,6 +283,17 @@ def test_a_label_that_wins_a_pixel_is_filtered_however_little_it_holds():
     assert (pruned.argmax(0) == 7).all() and np.abs(pruned - whole).max() <= 0.01
 
 
+def test_where_no_label_is_sure_pruning_keeps_the_labels_but_not_the_probabilities():
+    """As the docstring of `dense_crf` says: many labels that fade hold much together."""
+    mask = np.kron(np.random.default_rng(0).integers(0, 16, (4, 5)), np.ones((12, 12), np.uint8))
+    image = np.stack([mask * 15] * 3, axis=2).astype(np.uint8)
+    weights = np.exp(1.2 * (mask == np.arange(40).reshape(-1, 1, 1)))
+    probs = (weights / weights.sum(0)).astype(np.float32)
+    whole, pruned = (dense_crf(image, probs, prune=prune) for prune in (False, True))
+    assert 0.3 <= np.abs(pruned - whole).max() <= 0.7
+    assert np.array_equal(pruned.argmax(0), whole.argmax(0))
+
+
 @pytest.mark.parametrize("strong", [1, 2, 3, 4])
 def test_few_labels_may_be_left(strong):
     image, probs = faint(9, strong)
