@@ -85,8 +85,9 @@ def dense_crf_windowed(
     Raises:
         AtrousError: the picture, the probabilities or an option are not what they must be.
     """
-    if overlap is None:  # of a width that is no number there is none; it is refused below
-        overlap = int(np.ceil(OVERLAP * bilateral_sxy)) if 0 < bilateral_sxy < np.inf else 0
+    if overlap is None:  # one window needs none; a width that is no number is refused below
+        several = max(image.shape[:2], default=0) > window and 0 < bilateral_sxy < np.inf
+        overlap = int(np.ceil(OVERLAP * bilateral_sxy)) if several else 0
     _check_windows(window, overlap)
     if (image.ndim, probs.ndim) != (3, 3) or probs.shape[1:] != image.shape[:2] or not probs.size:
         check_pictures(image, probs)  # which says what is wrong
