@@ -107,6 +107,21 @@ def test_a_step_that_the_model_has_and_that_has_no_gain_is_taken_out(by_colour, 
     assert not found.kept and found.steps == read_steps(tmp_path / "postprocess.toml") == (Holes(),)
 
 
+def test_a_next_search_for_a_file_goes_on_from_what_the_first_one_kept(
+    by_colour, blotched, shapes, tmp_path
+):
+    first = tuned(by_colour, blotched, out=tmp_path)
+    told: list[str] = []
+    second = tuned(by_colour, blotched, out=tmp_path, step="holes", trials=1, tell=told.append)
+    assert first.best in second.steps and read_steps(tmp_path / "postprocess.toml") == second.steps
+    assert f"The search goes on from {tmp_path / 'postprocess.toml'}: small_regions." in told
+    assert second.changes.miou.before == pytest.approx(first.changes.miou.after)
+    third = tuned(by_colour, shapes, out=tmp_path)
+    assert not third.kept and third.file and first.best not in read_steps(third.file)
+    given = tuned(by_colour, shapes, out=tmp_path, postprocess=[first.best])
+    assert given.halves == third.halves and given.steps == ()
+
+
 def test_a_run_answers_by_what_was_found_for_it(exported, shapes, tmp_path):
     run = shutil.copytree(exported[0], tmp_path / "run")
     (run / "postprocess.toml").write_text('[[postprocess]]\nstep = "small_regions"\npixels = 3\n')
@@ -189,6 +204,7 @@ def test_a_line_that_is_no_trial_is_named(by_colour, blotched, tmp_path):
     [
         ({"step": "priority"}, RecipeError, "'priority', but what can be searched is crf"),
         ({"trials": 0}, RecipeError, "--trials: is 0"),
+        ({"seed": -1}, RecipeError, "--seed: is -1"),
         ({"step": "thresholds"}, RecipeError, "is for a multiclass model"),
         ({"split": "test"}, DataError, "no split 'test'"),
     ],

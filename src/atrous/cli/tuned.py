@@ -48,7 +48,7 @@ def _verdict(tuned: Tuned) -> str:
     interval = f"{100 * miou.low:+.2f} to {100 * miou.high:+.2f}"
     said = f"the interval of its change of mIoU, {interval},"
     if tuned.kept:
-        where = f"Written to {tuned.file}" if tuned.file else "The model takes it already"
+        where = f"Written to {tuned.file}" if tuned.file else "It stands so already"
         return f"The step {kind} is kept: {said} lies above 0. {where}."
     where = f"It is taken out, in {tuned.file}" if tuned.file else "Nothing is written"
     return f"The step {kind} is kept off: {said} does not lie above 0. {where}."

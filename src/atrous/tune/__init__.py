@@ -20,8 +20,8 @@ from atrous.metrics.intervals import LEVEL, Changes
 from atrous.metrics.scores import plain
 from atrous.predict.flow import lanes_for
 from atrous.predict.predictor import Loading, Predictor, load
-from atrous.recipe import Step, Steps, steps_to_toml
-from atrous.recipe.postprocessing import plain_steps
+from atrous.recipe import Step, Steps, read_steps, steps_to_toml
+from atrous.recipe.postprocessing import named_steps, plain_steps
 from atrous.runs import RunFolder
 from atrous.tune.answers import Answers
 from atrous.tune.halves import Halves, halves
@@ -107,8 +107,8 @@ def tune(
     Published or default numbers are tried first, then random ones, on one half of the split; the
     best are measured on the other half. Where the 95 % interval of the change of mIoU there lies
     above 0 the step is kept: of a run in `RUN/postprocess.toml`, which `load`, `evaluate` and
-    `export` follow; of a file in `OUT/postprocess.toml`. Other steps of the model are taken
-    before and after alike.
+    `export` follow; of an exported file in `OUT/postprocess.toml`, from which a next search goes
+    on. Other steps are taken before and after alike.
 
     `OUT/trials.jsonl` has a line a trial; the same call goes on after the last one, and to more
     `trials`. `out` is `RUN/tune`, or a folder beside the file, where it is not given. `track`
@@ -123,7 +123,7 @@ def tune(
     model = Path(run_or_file)
     place = Path(out) if out is not None else _beside(model)
     options.setdefault("lanes", lanes_for(options.get("threads", 0)))
-    check_search(step, trials)
+    check_search(step, trials, seed=seed)
     predictor = load(model, **options)
     dataset = open_dataset(Path(data), classes=predictor.classes, only=split)
     parts = halves(dataset.split(split), seed=seed, where=f"{dataset.root}, split {split}")
@@ -132,7 +132,9 @@ def tune(
         asked = _asked(predictor, dataset, split, options)
         folder = place / f"answers-{_key(asked)}"
         answers = Answers(folder, predictor, dataset, split, options.get("threads", 0))
-        search = Search(step, seed, without(predictor.postprocess, step), answers, parts)
+        kept = _kept_at(model, place)
+        begun = _begun_with(kept, predictor, options, tell)
+        search = Search(step, seed, without(begun, step), answers, parts)
         search.check()
         answers.make(track("answering", "images"))
         ledger = Ledger(place / "trials.jsonl", _key(asked | search.facts()))
@@ -148,7 +150,7 @@ def tune(
             changes=changes,
             milliseconds=cost,
             steps=steps,
-            file=_kept_at(model, place) if steps != predictor.postprocess else None,
+            file=kept if steps != begun else None,
             weights=predictor.description,
             notes=dataset.notes,
         )
@@ -166,6 +168,15 @@ def _kept_at(model: Path, out: Path) -> Path:
     """The file of the steps worth taking: that which a run answers by, else one to export with."""
     run = RunFolder(model if model.is_dir() else model.parent)
     return run.postprocess if run.is_run and not is_exported(model) else RunFolder(out).postprocess
+
+
+def _begun_with(kept: Path, predictor: Predictor, options: Loading, tell: Tell) -> Steps:
+    """The steps that are asked for, else those that a search kept, else those of the model."""
+    if options.get("postprocess") is not None or not kept.is_file():
+        return predictor.postprocess
+    found = read_steps(kept)
+    tell(f"The search goes on from {kept}: {named_steps(found)}.")
+    return found
 
 
 def _asked(predictor: Predictor, dataset: DataSet, split: str, options: Loading) -> dict[str, Any]:

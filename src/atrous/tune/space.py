@@ -26,9 +26,8 @@ class Range(NamedTuple):
         return round(value) if self.whole else float(f"{value:.{DIGITS}g}")
 
 
-# DeepLab v1 (sec. 5.1) and v2 (sec. 4.3) search weights of 3 to 10, widths of 30 to 100 pixels and
-# 3 to 10 values, for pictures of 500 x 375 and networks of stride 8; near pixels alone have 1 to 3
-# and a weight of 3. Smaller pictures and finer networks want less, so weights begin lower.
+# Of the CRF: what DeepLab v1 and v2 search, as `recipe.postprocessing` cites it beside its presets,
+# and beyond: smaller widths in pixels, larger ones in values, small weights, which change little.
 RANGES = {
     "crf": {
         "gaussian_sxy": Range(1, 5),
@@ -52,11 +51,11 @@ KINDS = (*RANGES, "thresholds")
 ORDER = ("crf", "bilateral_grid", "thresholds", "priority", "small_regions", "holes")
 
 
-def check_search(kind: str, trials: int) -> None:
-    """Refuse a step that has nothing to search, and a search without trials.
+def check_search(kind: str, trials: int, *, seed: int) -> None:
+    """Refuse a step that has nothing to search, a search without trials, and a negative seed.
 
     Raises:
-        RecipeError: the step has no numbers, or there are no trials.
+        RecipeError: the step has no numbers, there are no trials, or the seed is below 0.
     """
     if kind not in KINDS:
         raise RecipeError(
@@ -69,6 +68,8 @@ def check_search(kind: str, trials: int) -> None:
         raise RecipeError(
             "--trials", found=f"is {trials}", allowed="it is 1 or more", fix="Take 30."
         )
+    if seed < 0:
+        raise RecipeError("--seed", found=f"is {seed}", allowed="it is 0 or more", fix="Take 0.")
 
 
 def drawn(kind: str, number: int, *, seed: int, classes: Classes) -> Step:
