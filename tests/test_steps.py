@@ -23,6 +23,8 @@ from atrous.recipe import (
 from atrous.recipe.postprocessing import PRESETS, Crf, Holes, SmallRegions
 from atrous.report import report
 from atrous.runs import RunFolder
+from atrous.train import train_events
+from atrous.train.events import Note
 from tiny_models import write_tiny
 
 STEPS = (
@@ -153,6 +155,19 @@ def test_a_file_with_other_steps_than_the_run_is_not_verified(run, file, shapes,
     assert reason.startswith("post-processing is bilateral_grid sxy=8.0")
     assert reason.endswith("in the file, holes pixels=0 in the run")
     assert atrous.verify(file, run, shapes, engine="onnxruntime").passed
+
+
+@pytest.mark.parametrize(("sets", "said"), [(("postprocess=[]",), True), ((), False)])
+def test_a_run_that_goes_on_says_that_it_keeps_its_steps(run, shapes, tmp_path, sets, said):
+    again = shutil.copytree(run, tmp_path / "run")
+    notes = [
+        e.text
+        for e in train_events(shapes, out=again, sets=sets, resume=True)
+        if isinstance(e, Note)
+    ]
+    kept = "keeps the steps after the network that it began with: bilateral_grid, small_regions"
+    assert any(kept in note for note in notes) == said
+    assert atrous.load(again).postprocess == make_steps(STEPS, where="here")
 
 
 def test_a_run_is_not_begun_with_steps_that_do_not_fit(shapes, tmp_path):

@@ -20,6 +20,7 @@ from atrous.models.geometry import tap_line, valid_taps
 from atrous.predict.engines.torch import pick_device
 from atrous.predict.postprocess import check_steps
 from atrous.recipe import Basic, Recipe, to_toml
+from atrous.recipe.postprocessing import named_steps
 from atrous.runs import RunFolder, read_model, weights_file
 from atrous.train.checkpoint import (
     Facts,
@@ -63,6 +64,7 @@ def start(
     if state:
         earlier = Facts.from_dict(state.about)
         check_same_run(earlier, facts, run)
+        note += _other_steps(earlier.recipe, recipe)
         facts = earlier
     torch.set_num_threads(facts.threads)
     now = new_training(facts, dataset, resumed=state is not None)
@@ -73,6 +75,16 @@ def start(
     elif recipe.model.from_run:
         notes.append(take_over(now, Path(recipe.model.from_run)))
     return now, [*notes, *described(now, dataset)]
+
+
+def _other_steps(begun: Recipe, asked: Recipe) -> str:
+    """What becomes of other steps than those that a run began with."""
+    if begun.postprocess == asked.postprocess:
+        return ""
+    return (
+        " It keeps the steps after the network that it began with: "
+        f"{named_steps(begun.postprocess)}; others are for `predict`, `evaluate` and `atrous tune`."
+    )
 
 
 @torch.no_grad()
