@@ -290,6 +290,17 @@ def test_a_class_that_a_kept_step_harms_is_named(by_colour, blotched, tmp_path):
     assert "It harms" not in tuned_table(replace(found, changes=off))
 
 
+@pytest.mark.parametrize(("count", "said"), [(2, "1 time in 4"), (5, "1 time in 32"), (6, "")])
+def test_a_gain_that_few_pictures_all_have_by_chance_is_told(
+    by_colour, blotched, tmp_path, count, said
+):
+    found = tuned(by_colour, blotched, out=tmp_path, trials=1)
+    found = replace(found, halves=found.halves._replace(reporting=(*range(count),)))
+    assert found.kept
+    doubt = f"gains on all of {count} images {said}"
+    assert (doubt in tuned_table(found)) == bool(said)
+
+
 def test_the_command_says_that_a_step_is_kept_off(cli, by_colour, shapes, tmp_path):
     code, table, _ = cli("tune", by_colour, shapes, *COMMAND, "--trials", 2, "--out", tmp_path)
     assert code == 0

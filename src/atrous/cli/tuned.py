@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from atrous.cli.tables import aligned
-from atrous.metrics.intervals import Change
+from atrous.metrics.intervals import LEVEL, Change
 from atrous.tune import Tuned
 
 RULES = (
@@ -20,7 +20,7 @@ def tuned_table(tuned: Tuned) -> str:
     rows = zip((*tuned.names, "mIoU"), (*tuned.changes.classes, tuned.changes.miou), strict=True)
     lines += [f"{name:<{width}}  {_row(change)}" for name, change in rows]
     lines.insert(-1, "")
-    said = [_verdict(tuned), *(_worse(tuned) if tuned.kept else []), RULES]
+    said = [_verdict(tuned), *(_doubts(tuned) if tuned.kept else []), RULES]
     return "\n".join([*lines, "", aligned(_facts(tuned)), "", *said])
 
 
@@ -54,8 +54,14 @@ def _verdict(tuned: Tuned) -> str:
     return f"The step {kind} is kept off: {said} does not lie above 0. {where}."
 
 
-def _worse(tuned: Tuned) -> list[str]:
-    """The classes that the step is sure to harm."""
+def _doubts(tuned: Tuned) -> Iterator[str]:
+    """What speaks against a step that is kept: classes that it harms for sure, few pictures."""
     pairs = zip(tuned.names, tuned.changes.classes, strict=True)
-    lost = [name for name, change in pairs if change.high < 0]
-    return [f"It harms {', '.join(lost)}: look at their rows before you take it."] if lost else []
+    if lost := [name for name, change in pairs if change.high < 0]:
+        yield f"It harms {', '.join(lost)}: look at their rows before you take it."
+    count = len(tuned.halves.reporting)
+    if 0.5**count > (1 - LEVEL) / 2:
+        yield (
+            f"By chance alone a step gains on all of {count} images 1 time in {2**count}: "
+            "measure it on more before you take it."
+        )
