@@ -61,7 +61,7 @@ def dense_crf(
     are filtered no more, if the weights are one number each, 0 or more. They keep their share of
     what the others leave. While that is at most 0.1, their logits miss a message of about 0.1 of
     the sum of the weights, at most; without normalization each weight times the largest sum of
-    its kernel. In photographs, probabilities of 150 labels then differed by 0.03 at most; where
+    its kernel. In photographs, probabilities of 150 labels then differed by 0.05 at most; where
     many faint labels hold much together, by up to 0.6: iterations enlarge what one has missed.
     98 % of the pixels and more keep their label there. Of up to 4 labels all are filtered.
 

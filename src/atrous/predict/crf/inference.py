@@ -67,7 +67,7 @@ def _among(
     The others are one silent lane, which gets no message and gives none. While a label holds
     at most q of every pixel, its message is at most W q, where W is the largest sum of weights
     times kernels (near that of the weights, if normalised): so much its logit misses. Of 21
-    labels in photographs probabilities differed by 0.01 at most, of 150 by 0.03.
+    labels in photographs probabilities differed by 0.01 at most, of 150 by 0.05.
     """
     out = np.empty_like(probs)
     faded = np.setdiff1d(np.arange(len(probs)), kept)
