@@ -16,7 +16,6 @@ of its own that infers once, less what it holds before. The answer is JSON on st
 import argparse
 import json
 import multiprocessing
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -32,7 +31,7 @@ from atrous.predict.crf import dense_crf
 from atrous.predict.crf.checks import Widths, gain
 from atrous.predict.crf.inference import FADED, LEAST
 from atrous.predict.crf.pairwise import kernels
-from measuring import installed, interleaved, machine, say, times, times_faster
+from measuring import installed, interleaved, machine, say, timed, times, times_faster
 
 SIZE = (375, 500)  # of a photograph of VOC
 ACROSS = (SIZE[1], SIZE[0])
@@ -169,17 +168,6 @@ def kept(image: np.ndarray, probs: np.ndarray, threads: int) -> int:
     first = dense_crf(image, probs, iterations=1, threads=threads)
     flat = first.reshape(len(first), -1).T.copy()
     return len(shown(flat, len(first), FADED, threads=threads))
-
-
-def timed(work: Callable[[], Any]) -> Callable[[int], float]:
-    """Seconds that the work takes."""
-
-    def seconds(_: int) -> float:
-        begin = time.perf_counter()
-        work()
-        return time.perf_counter() - begin
-
-    return seconds
 
 
 def differs(made: np.ndarray, other: np.ndarray) -> dict[str, float]:

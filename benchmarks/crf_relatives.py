@@ -12,8 +12,7 @@ units of `bilateral_sxy`: the probabilities of the crop, and those made of CamVi
 
 import argparse
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,7 +24,7 @@ from atrous.machine import cores
 from atrous.predict.bilateral_grid import bilateral_grid
 from atrous.predict.crf import dense_crf
 from atrous.predict.crf.windows import dense_crf_windowed
-from measuring import interleaved, machine, say, times, times_faster
+from measuring import interleaved, machine, say, timed, times, times_faster
 from soft_masks import soft_mask
 
 CROP = ("0016E5_08059.png", slice(90, 330), slice(100, 420))  # where `q_camvid.npz` is from
@@ -162,17 +161,6 @@ def right(pred: np.ndarray, mask: np.ndarray) -> dict[str, float]:
     both = [(pred == k, mask == k) for k in np.unique(mask)]
     ious = [(p & m).sum() / (p | m).sum() for p, m in both]
     return {"accuracy": same(pred, mask), "mean_iou": float(np.mean(ious))}
-
-
-def timed(work: Callable[[], Any]) -> Callable[[int], float]:
-    """Seconds that the work takes."""
-
-    def seconds(_: int) -> float:
-        begin = time.perf_counter()
-        work()
-        return time.perf_counter() - begin
-
-    return seconds
 
 
 if __name__ == "__main__":

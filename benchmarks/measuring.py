@@ -103,6 +103,17 @@ def _serve(pipe: Connection, make: Make, name: str) -> None:
         pipe.send(answer(turn))
 
 
+def timed(work: Callable[[], Any]) -> Callable[[int], float]:
+    """A contender that answers with the seconds that the work takes."""
+
+    def seconds(_: int) -> float:
+        begin = time.perf_counter()
+        work()
+        return time.perf_counter() - begin
+
+    return seconds
+
+
 def times(seconds: Sequence[float], prefix: str = "") -> dict[str, Any]:
     """Median, quartiles and all, in milliseconds."""
     low, median, high = np.percentile(seconds, (25, 50, 75)) * 1000

@@ -222,6 +222,7 @@ def _fill(
     cells, across, finite = _read_only(logits), right.table(), []
 
     def strip(first: int, stop: int) -> None:
+        """Fill the rows of the mask from `first` to `stop`, and tell of its logits."""
         begin, end = top + first, top + stop
         starts = np.clip(down.starts, begin, end) - begin
         weight, part = down.weight[begin:end], mask[first:stop]

@@ -8,6 +8,7 @@ whose gain is not sure to be one is kept off.
 import hashlib
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
@@ -139,24 +140,32 @@ def tune(
         answers.make(track("answering", "images"))
         ledger = Ledger(place / "trials.jsonl", _key(asked | search.facts()))
         best = search.best(ledger, trials, track=track, tell=tell)
-        changes, cost = search.measured(best, track=track)
-        steps = with_step(search.base, best) if changes.miou.low > 0 else search.base
-        tuned = Tuned(
-            split=split,
-            names=predictor.classes.names,
-            halves=parts,
-            trials=tuple(ledger.trials[: trials + 1]),
-            best=best,
-            changes=changes,
-            milliseconds=cost,
-            steps=steps,
-            file=kept if steps != begun else None,
-            weights=predictor.description,
-            notes=dataset.notes,
-        )
+        tuned = _judged(search, best, ledger.trials[: trials + 1], begun, kept, track=track)
         _write(tuned, place)
         answers.remove()
     return tuned
+
+
+def _judged(
+    search: Search, best: Step, trials: Sequence[Trial], begun: Steps, kept: Path, *, track: Tracks
+) -> Tuned:
+    """The best step measured on the other half, and whether it is taken beside those of before."""
+    answers = search.answers
+    changes, cost = search.measured(best, track=track)
+    steps = with_step(search.base, best) if changes.miou.low > 0 else search.base
+    return Tuned(
+        split=answers.split,
+        names=answers.predictor.classes.names,
+        halves=search.halves,
+        trials=tuple(trials),
+        best=best,
+        changes=changes,
+        milliseconds=cost,
+        steps=steps,
+        file=kept if steps != begun else None,
+        weights=answers.predictor.description,
+        notes=answers.dataset.notes,
+    )
 
 
 def _beside(model: Path) -> Path:
