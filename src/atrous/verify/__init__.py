@@ -120,19 +120,14 @@ def verify(
         atrous.verify("street.onnx", "runs/street", "street").passed
     """
     from atrous.exported import read_exported
-    from atrous.predict.predictor import load
-    from atrous.recipe.postprocessing import named_steps
-    from atrous.verify.agreement import disagreements, other_scale, other_steps, same_weights
+    from atrous.verify.agreement import disagreements, other_scale, other_steps
 
     model, run = Path(model), Path(run)
     _check(budget, limit)
     told = read_exported(model, Path(manifest) if manifest else None).manifest
-    which, foreign = same_weights(run, told, weights)
-    stride = output_stride or int(told.model.get("output_stride", 0))
-    reference = load(run, weights=which, device="cpu", threads=threads, output_stride=stride)
+    reference, foreign = _reference(run, told, weights, output_stride, threads)
     lines = disagreements(told, reference)
     doubts = [] if lines else [*other_scale(told, reference), *other_steps(told, reference)]
-    reference = replace(reference, postprocess=())  # steps have no tolerance, and are compared
     result = Verification(
         str(model),
         str(run),
@@ -145,11 +140,31 @@ def verify(
     if lines:
         return result
     opened = _opened(model, told, engine, precision, threads=threads, manifest=manifest)
-    samples, notes = _samples(data, reference, split, limit, track)
-    rows = compared(reference, opened.predictors, samples) if opened.predictors else ()
+    network = replace(reference, postprocess=())  # steps have no tolerance, and are compared
+    samples, notes = _samples(data, network, split, limit, track)
+    rows = compared(network, opened.predictors, samples) if opened.predictors else ()
+    notes = (*opened.notes, *notes, *_before_steps(told))
+    return replace(result, rows=(*rows, *opened.failures), notes=notes)
+
+
+def _reference(
+    run: Path, told: "Manifest", weights: str, output_stride: int, threads: int
+) -> tuple["Predictor", str]:
+    """What the file is compared with; and that it was made from other weights, if so."""
+    from atrous.predict.predictor import load
+    from atrous.verify.agreement import same_weights
+
+    which, foreign = same_weights(run, told, weights)
+    stride = output_stride or int(told.model.get("output_stride", 0))
+    predictor = load(run, weights=which, device="cpu", threads=threads, output_stride=stride)
+    return predictor, foreign
+
+
+def _before_steps(told: "Manifest") -> Iterator[str]:
+    from atrous.recipe.postprocessing import named_steps
+
     if told.postprocess:
-        notes += (f"Compared before the steps after the network: {named_steps(told.postprocess)}.",)
-    return replace(result, rows=(*rows, *opened.failures), notes=(*opened.notes, *notes))
+        yield f"Compared before the steps after the network: {named_steps(told.postprocess)}."
 
 
 def record(rows: Sequence[Comparison]) -> dict[str, Any]:
