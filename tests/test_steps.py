@@ -190,18 +190,25 @@ def model(tmp_path_factory):
 @pytest.mark.parametrize("threads", [1, 2])
 def test_each_step_is_scored_before_and_after(model, shapes, threads):
     options = {"engine": "onnxruntime", "threads": threads}
-    found = atrous.evaluate(model, shapes, postprocess=STEPS, **options).scores
+    found = atrous.evaluate(model, shapes, postprocess=STEPS, **options)
     for count, step in enumerate(found.steps):
-        parts = [
-            atrous.evaluate(model, shapes, postprocess=STEPS[:n], **options).scores.confusion
+        before, after = (
+            atrous.evaluate(model, shapes, postprocess=STEPS[:n], **options)
             for n in (count, count + 1)
-        ]
-        assert np.array_equal(step.before.confusion, parts[0])
-        assert np.array_equal(step.after.confusion, parts[1])
-        assert step.change == step.after.miou - step.before.miou and step.ms > 0
-    assert np.array_equal(found.steps[-1].after.confusion, found.confusion)
-    assert found.steps[0].change and "steps" in found.definitions
-    assert "steps" not in atrous.evaluate(model, shapes, postprocess=(), **options).to_dict()
+        )
+        for changes, ways in (
+            (step.iou, (before.scores, after.scores)),
+            (step.boundary, (before.boundary, after.boundary)),
+        ):
+            assert (changes.miou.before, changes.miou.after) == tuple(way.miou for way in ways)
+            assert [change.before for change in changes.classes] == ways[0].iou.tolist()
+            assert [change.after for change in changes.classes] == ways[1].iou.tolist()
+        assert step.ms > 0
+    first = found.steps[0]
+    assert first.iou.miou.change and first.boundary.miou.change
+    assert {"steps", "interval"} <= found.definitions.keys()
+    without = atrous.evaluate(model, shapes, postprocess=(), **options)
+    assert "steps" not in without.to_dict() and "interval" not in without.definitions
 
 
 def test_the_commands_answer_as_python(cli, model, shapes, tmp_path):
@@ -217,7 +224,7 @@ def test_the_commands_answer_as_python(cli, model, shapes, tmp_path):
     page = report(tmp_path / "e").read_text(encoding="utf-8")
     assert "After the network" in page and "now scores" not in page
     table = cli("evaluate", model, shapes, *call)[1]
-    assert "network  bilateral_grid  small_regions\n" in table and "\nms a picture" in table
+    assert "\nbilateral_grid, " in table and "\nsmall_regions, " in table
     pictures = shapes / "val/images"
     assert cli("predict", model, pictures, "--out", tmp_path / "p", *call)[0] == 0
     predictor = atrous.load(model, **asked)

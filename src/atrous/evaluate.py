@@ -1,8 +1,8 @@
-"""Data set x predictor -> scores, per image and whole, in constant memory."""
+"""Data set x predictor -> scores, per image and whole; of an image only counts are kept."""
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,7 +17,9 @@ from atrous.callable_module import make_callable
 from atrous.errors import RunError
 from atrous.files import json_bytes, refusals_told, whole_folder, write_whole
 from atrous.metrics.boundary import DISTANCE, BoundaryScores
-from atrous.metrics.scores import RULES, Scores, StepScores, no_counts, scored, scores_from
+from atrous.metrics.intervals import Changes, paired_changes
+from atrous.metrics.scores import RULES, Scores, no_counts, scored, scores_from
+from atrous.metrics.steps import STEP_DEFINITIONS, StepScores
 from atrous.recipe.postprocessing import named_steps, plain_steps
 from atrous.runs import RunFolder
 from atrous.types import Track
@@ -34,7 +36,8 @@ class Passed(NamedTuple):
     """A step that an image went through: what was counted before it, and how long it took."""
 
     step: str
-    before: Scores
+    scores: Scores
+    boundary: BoundaryScores
     seconds: float
 
 
@@ -67,11 +70,18 @@ class Evaluation:
     weights: str = ""  # which weights answered, in words
     notes: tuple[str, ...] = ()  # what was decided about engine and data set
     engine: str = ""  # what answered, and how it was asked, where not as in training
+    steps: tuple[StepScores, ...] = ()  # what each step after the network changed
 
     @property
     def miou_per_image(self) -> float:
         """Mean over images of the mIoU of each image alone; NaN without any."""
         return float(np.mean([image.miou for image in self.images])) if self.images else np.nan
+
+    @property
+    def definitions(self) -> dict[str, str]:
+        """What the numbers mean."""
+        steps = STEP_DEFINITIONS if self.steps else {}
+        return self.scores.definitions | self.boundary.definitions | steps
 
     def to_dict(self) -> dict[str, Any]:
         """What `scores.json` holds."""
@@ -83,11 +93,12 @@ class Evaluation:
             "mIoU_per_image": self.miou_per_image if self.images else None,
             **self.scores.to_dict(),
             **self._boundary(),
+            **({"steps": [step.to_dict() for step in self.steps]} if self.steps else {}),
             "images": [
                 {"name": image.name, "mIoU": image.miou, "pixel_accuracy": image.pixel_accuracy}
                 for image in self.images
             ],
-            "definitions": self.scores.definitions | self.boundary.definitions,
+            "definitions": self.definitions,
             "rules": RULES,
         }
 
@@ -124,62 +135,81 @@ def _counted(pair: "Pair", *, predictor: "Predictor", dataset: "DataSet", thread
     """The counts of one image, on so many threads."""
     sample, classes = dataset.read(pair), dataset.classes
     stages = predictor.stages(sample.image)
+    count = partial(_scored, mask=sample.mask, classes=classes, threads=threads)
     pred, passed = next(stages).mask, []
     for step in predictor.postprocess:
-        before = scored(pred, sample.mask, classes, threads=threads)
+        before = count(pred)
         began = time.perf_counter()
         pred = next(stages).mask
-        passed.append(Passed(step.step, before, time.perf_counter() - began))
-    borders = _borders(pred, sample.mask, classes, threads=threads)
-    scores = scored(pred, sample.mask, classes, threads=threads)
-    return Counted(pair.name, scores, BoundaryScores(classes.names, borders), tuple(passed))
+        passed.append(Passed(step.step, *before, time.perf_counter() - began))
+    return Counted(pair.name, *count(pred), tuple(passed))
+
+
+def _scored(
+    pred: "Mask", mask: "Mask", classes: "Classes", *, threads: int
+) -> tuple[Scores, BoundaryScores]:
+    borders = _borders(pred, mask, classes, threads=threads)
+    scores = scored(pred, mask, classes, threads=threads)
+    return scores, BoundaryScores(classes.names, borders)
 
 
 def summed(
     split: str, classes: "Classes", images: Iterable[Counted], *, weights: str = ""
 ) -> Evaluation:
-    """The scores of a whole split from those of its images: counts are added as they come."""
+    """The scores of a whole split from those of its images: counts are added as they come.
+
+    For the intervals of steps, `K 2` counts of each image are kept, before and after each.
+    """
     confusion = no_counts(classes)
     borders = np.zeros((len(classes), 3), np.int64)
-    count, kept, steps = 0, [], _Steps(classes)
-    for name, scores, boundary, passed in images:
+    count, kept, stages = 0, [], []
+    for image in images:
         count += 1
-        confusion += scores.confusion
-        borders += boundary.counts
-        steps.add(passed)
-        if not isnan(scores.miou):  # it is where nothing was there and nothing was found
-            kept.append(ImageScore(name, scores.miou, scores.pixel_accuracy))
+        confusion += image.scores.confusion
+        borders += image.boundary.counts
+        if image.steps:
+            stages.append(_stages(image))
+        if not isnan(image.scores.miou):  # it is where nothing was there and nothing was found
+            kept.append(ImageScore(image.name, image.scores.miou, image.scores.pixel_accuracy))
     scores, boundary = scores_from(classes, confusion), BoundaryScores(classes.names, borders)
-    scores = replace(scores, steps=steps.scores(scores))
-    return Evaluation(split, scores, boundary, count, tuple(kept), weights)
+    steps = _step_scores(classes, stages)
+    return Evaluation(split, scores, boundary, count, tuple(kept), weights, steps=steps)
 
 
-class _Steps:
-    """What was counted before each step, in all images, and the seconds that it took in each."""
+class _Stages(NamedTuple):
+    """What is kept of an image and the steps it went through: before each, and after the last."""
 
-    def __init__(self, classes: "Classes") -> None:
-        self.classes = classes
-        self.names: list[str] = []
-        self.counts: list[np.ndarray] = []
-        self.seconds: list[list[float]] = []
+    steps: tuple[str, ...]
+    overlaps: Int64[np.ndarray, "S+1 K 2"]
+    borders: Int64[np.ndarray, "S+1 K 2"]
+    seconds: tuple[float, ...]
 
-    def add(self, passed: Iterable[Passed]) -> None:
-        """Add those of an image."""
-        for number, (name, before, seconds) in enumerate(passed):
-            if number == len(self.names):
-                self.names.append(name)
-                self.counts.append(no_counts(self.classes))
-                self.seconds.append([])
-            self.counts[number] += before.confusion
-            self.seconds[number].append(seconds)
 
-    def scores(self, last: Scores) -> tuple[StepScores, ...]:
-        """What each step did; `last` are the scores after all of them."""
-        stages = [*(scores_from(self.classes, counts) for counts in self.counts), last]
-        return tuple(
-            StepScores(name, stages[i], stages[i + 1], 1000 * float(np.median(self.seconds[i])))
-            for i, name in enumerate(self.names)
-        )
+def _stages(image: Counted) -> _Stages:
+    stages = (*image.steps, image)
+    return _Stages(
+        tuple(passed.step for passed in image.steps),
+        np.array([stage.scores.overlap for stage in stages]),
+        np.array([stage.boundary.overlap for stage in stages]),
+        tuple(passed.seconds for passed in image.steps),
+    )
+
+
+def _step_scores(classes: "Classes", images: list[_Stages]) -> tuple[StepScores, ...]:
+    """What each step changed, over all images."""
+    if not images:
+        return ()
+    steps, overlaps, borders, seconds = zip(*images, strict=True)
+    ms = 1000 * np.median(seconds, axis=0)
+
+    def changes(counts: Sequence[np.ndarray], i: int) -> Changes:
+        before, after = (np.array([each[stage] for each in counts]) for stage in (i, i + 1))
+        return paired_changes(before, after, seed=0)  # the same draws always, for all steps
+
+    return tuple(
+        StepScores(step, classes.names, changes(overlaps, i), changes(borders, i), float(ms[i]))
+        for i, step in enumerate(steps[0])
+    )
 
 
 def _borders(

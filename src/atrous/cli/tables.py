@@ -1,14 +1,18 @@
 """Answers as text tables that align."""
 
 from collections.abc import Iterable, Sequence
+from textwrap import fill
 from typing import Any
 
 from atrous.cli.networks import NUM_CLASSES, Network
 from atrous.evaluate import Evaluation
-from atrous.metrics.scores import RULES, StepScores
+from atrous.metrics.intervals import RULE, Change
+from atrous.metrics.scores import RULES
+from atrous.metrics.steps import StepScores
 from atrous.types import Size
 
 NAMES_SHOWN = 24
+WIDTH = 96  # of a paragraph, in characters
 
 
 def scores_table(evaluation: Evaluation) -> str:
@@ -34,7 +38,7 @@ def scores_table(evaluation: Evaluation) -> str:
         "",
         aligned((name, _percent(value, 6)) for name, value in whole),
         "",
-        *([steps_table(scores.steps), ""] if scores.steps else []),
+        *([steps_table(evaluation.steps), ""] if evaluation.steps else []),
         f"{images}, {scores.pixels:,} pixels with truth; {answered}.",
         RULES,
     ]
@@ -42,15 +46,29 @@ def scores_table(evaluation: Evaluation) -> str:
 
 
 def steps_table(steps: Sequence[StepScores]) -> str:
-    """What each step after the network did: mIoU and IoU of each class in points, and its cost."""
-    first = steps[0].before
-    rows = [["", "network", *(step.step for step in steps)]]
-    rows.append(["mIoU", _percent(first.miou, 0), *(points(step.change) for step in steps)])
-    for k, name in enumerate(first.names):
-        changes = (points(step.iou_change[k]) for step in steps)
-        rows.append([name, _percent(first.iou[k], 0), *changes])
-    rows.append(["ms a picture", "", *(f"{step.ms:.1f}" for step in steps)])
-    return "After the network, changes in points:\n" + columns(rows)
+    """What each step after the network did, one below the other: IoU, boundary IoU, and its cost.
+
+    Those before it in percent, their changes and the intervals of these in points.
+    """
+    head = ["", "IoU", "change", "95 % interval", "border", "change", "95 % interval"]
+    rows = [[name, *_change(a), *_change(b)] for step in steps for name, a, b in _means_first(step)]
+    head, *lines = columns([head, *rows]).splitlines()
+    said = ["After the network: the scores before each step, and their changes in points."]
+    each = len(lines) // len(steps)
+    for i, step in enumerate(steps):
+        said += ["", f"{step.step}, {step.ms:.1f} ms a picture", head]
+        said += lines[i * each : (i + 1) * each]
+    return "\n".join([*said, "", fill(RULE, WIDTH)])
+
+
+def _means_first(step: StepScores) -> list[tuple[str, Change, Change]]:
+    return [("mean", step.iou.miou, step.boundary.miou), *step.rows]
+
+
+def _change(change: Change) -> tuple[str, str, str]:
+    low, high = points(change.low), points(change.high)
+    interval = "-" if low == high == "-" else f"{low} to {high:>6}"
+    return _percent(change.before, 0), points(change.change), interval
 
 
 def info_table(facts: dict[str, Any], network: list[tuple[str, str]]) -> str:

@@ -1,16 +1,13 @@
 """What a search for a step found, as a table."""
 
 from collections.abc import Iterator
+from textwrap import fill
 
-from atrous.cli.tables import aligned
-from atrous.metrics.intervals import LEVEL, Change
+from atrous.cli.tables import WIDTH, aligned
+from atrous.metrics.intervals import LEVEL, RULE, Change
 from atrous.tune import Tuned
 
-RULES = (
-    "In percent. The halves are made of blocks of neighbouring pictures. The interval is that of\n"
-    "the change, over pictures drawn again and again, the same ones before and after; of few\n"
-    "pictures, and of frames of one drive, which are alike, it is narrower than it should be."
-)
+RULES = fill(f"In percent. The halves are made of blocks of neighbouring pictures. {RULE}", WIDTH)
 
 
 def tuned_table(tuned: Tuned) -> str:

@@ -32,8 +32,13 @@ class BoundaryScores:
     @cached_property
     def iou(self) -> Float64[np.ndarray, " K"]:
         """Boundary IoU of each class; NaN where neither truth nor prediction has a border."""
+        return ratio(*self.overlap.T)
+
+    @property
+    def overlap(self) -> Int64[np.ndarray, "K 2"]:
+        """Pixels in both zones and in either, of each class; those of pictures add up."""
         truth, predicted, both = self.counts.T
-        return ratio(both, truth + predicted - both)
+        return np.stack([both, truth + predicted - both], 1)
 
     @property
     def miou(self) -> float:

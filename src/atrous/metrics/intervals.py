@@ -9,6 +9,11 @@ from atrous.metrics.scores import mean_of_defined, plain, ratio
 
 LEVEL = 0.95
 DRAWS = 2000  # Efron and Tibshirani 1993, sec. 13.3: 1000 or more for percentiles
+RULE = (
+    "The interval is that of the change, over pictures drawn again and again, the same ones "
+    "before and after; of few pictures, and of frames of one drive, which are alike, it is "
+    "narrower than it should be."
+)
 
 
 class Change(NamedTuple):
@@ -50,12 +55,12 @@ def paired_changes(
 ) -> Changes:
     """The changes between two ways of answering for the same N pictures, with their intervals.
 
-    Of each picture the `Scores.overlap` both ways. As many pictures are drawn again and again,
-    with replacement, both ways together; each draw is scored like a whole split, and the interval
-    holds the middle `level` of its changes (percentiles). A draw in which a class has no IoU is
-    left out of that class's interval. One picture gives no interval. The interval speaks of other
-    pictures like these; of neighbouring frames, which are alike, it is too narrow: there, give
-    the sums of each sequence.
+    Of each picture the `overlap` of its `Scores`, or of its `BoundaryScores`, both ways. As many
+    pictures are drawn again and again, with replacement, both ways together; each draw is scored
+    like a whole split, and the interval holds the middle `level` of its changes (percentiles). A
+    draw in which a class has no IoU is left out of that class's interval. One picture gives no
+    interval. The interval speaks of other pictures like these; of neighbouring frames, which are
+    alike, it is too narrow: there, give the sums of each sequence.
 
     Example:
         >>> before, after = np.array([[[1, 2]], [[1, 2]]]), np.array([[[2, 2]], [[1, 2]]])

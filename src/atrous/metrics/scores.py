@@ -21,11 +21,6 @@ DEFINITIONS = {
     "pixel_share": "pixels of the class in truth / pixels with truth",
     "mIoU_per_image": "mean over images of the mIoU of each image alone",
 }
-STEP_DEFINITIONS = {
-    "steps": "of each step after the network, in their order: mIoU and IoU of each class before "
-    "and after it, and its median time for a picture, with other pictures beside it; the first "
-    "has the making of probabilities at full size too, where a step needs them",
-}
 MULTILABEL_DEFINITIONS = DEFINITIONS | {
     "pixel_accuracy": (
         "decisions that are right / decisions, one for each class at each pixel with truth"
@@ -48,12 +43,11 @@ class Scores:
 
     names: tuple[str, ...]
     confusion: Confusion
-    steps: "tuple[StepScores, ...]" = ()
 
     @property
     def definitions(self) -> dict[str, str]:
         """What the numbers mean."""
-        return DEFINITIONS | (STEP_DEFINITIONS if self.steps else {})
+        return DEFINITIONS
 
     @cached_property
     def iou(self) -> Float64[np.ndarray, " K"]:
@@ -113,7 +107,6 @@ class Scores:
                 for name, iou, precision, recall, share in rows
             ],
             "confusion": self.confusion.tolist(),
-            **({"steps": [step.to_dict() for step in self.steps]} if self.steps else {}),
         }
 
     @property
@@ -144,7 +137,7 @@ class MultilabelScores(Scores):
     @property
     def definitions(self) -> dict[str, str]:
         """What the numbers mean."""
-        return MULTILABEL_DEFINITIONS | (STEP_DEFINITIONS if self.steps else {})
+        return MULTILABEL_DEFINITIONS
 
     @property
     def pixel_accuracy(self) -> float:
@@ -168,47 +161,6 @@ class MultilabelScores(Scores):
     @property
     def _predicted(self) -> np.ndarray:
         return self.confusion[:, :, 1].sum(1)
-
-
-@dataclass(frozen=True)
-class StepScores:
-    """What a step after the network did to the scores; `ms` is its median time for a picture."""
-
-    step: str
-    before: Scores
-    after: Scores
-    ms: float
-
-    @property
-    def change(self) -> float:
-        """Of mIoU."""
-        return self.after.miou - self.before.miou
-
-    @property
-    def iou_change(self) -> Float64[np.ndarray, " K"]:
-        """Of the IoU of each class; NaN where it has none before or after."""
-        return self.after.iou - self.before.iou
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; None where a number is not defined."""
-        ious = (self.before.iou, self.after.iou, self.iou_change)
-        rows = zip(self.after.names, *ious, strict=True)
-        return {
-            "step": self.step,
-            "mIoU_before": plain(self.before.miou),
-            "mIoU": plain(self.after.miou),
-            "mIoU_change": plain(self.change),
-            "ms": plain(self.ms),
-            "classes": [
-                {
-                    "name": name,
-                    "IoU_before": plain(before),
-                    "IoU": plain(after),
-                    "change": plain(change),
-                }
-                for name, before, after, change in rows
-            ],
-        }
 
 
 def scored(pred: Mask, mask: Mask, classes: "Classes", *, threads: int = 0) -> Scores:

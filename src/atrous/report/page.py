@@ -157,8 +157,9 @@ def _steps_section(contents: Contents) -> str:
     if not steps:
         return ""
     note = (
-        "What each step after the network changed, in points, one after the other, and its median "
-        "time. All other scores of this page are those after the last."
+        "Scores of the network, and what each step after it changed, one after the other: in "
+        "points, below it the 95 % interval of the change over pictures like these. Times are "
+        "medians. All other scores of this page are those after the last."
     )
     table = steps_table(steps, contents.classes)
     return _section("After the network", f"<p class=note>{note}</p>{table}")

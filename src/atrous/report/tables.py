@@ -16,6 +16,16 @@ MOST_WITH_NUMBERS = 32  # classes; beyond, a cell of the confusion matrix is onl
 SMALLEST_TITLE = 0.003  # in those large ones, smaller shares say no number under the mouse
 LEVELS = 10  # colours from 0 to 100 %
 
+# What a step after the network says of a score: before it, the change, the change's interval.
+WHOLE_CHANGES = (
+    ("mIoU_before", "mIoU_change", "mIoU_interval"),
+    ("boundary_mIoU_before", "boundary_mIoU_change", "boundary_mIoU_interval"),
+)
+CLASS_CHANGES = (
+    ("IoU_before", "change", "interval"),
+    ("boundary_IoU_before", "boundary_IoU_change", "boundary_IoU_interval"),
+)
+
 # Ends of the heat scale, (light, dark) page: no share, all of a right class, all of a wrong one.
 NONE_HEAT: tuple[Colour, Colour] = (255, 255, 255), (24, 27, 34)
 RIGHT_HEAT: tuple[Colour, Colour] = (15, 94, 156), (116, 190, 255)
@@ -70,27 +80,52 @@ def class_table(
 
 
 def steps_table(steps: Sequence[Mapping[str, Any]], classes: Classes) -> str:
-    """A row a class: its IoU before the first step after the network, and its change by each."""
-    heads = ["Network", *(step["step"] for step in steps)]
-    first = [c["IoU_before"] for c in steps[0]["classes"]]
-    changes = [[c["change"] for c in step["classes"]] for step in steps]
+    """A row a class: its scores before the first step after the network, and what each changed.
+
+    Those of boundary IoU are there if the scores have them, as are intervals: old ones do not.
+    """
     names = zip(classes.names, classes.colours, strict=True)
-    rows = [
-        (f"{chip(colour)}{escape(name)}", [score(iou), *map(points, by_step)])
-        for (name, colour), iou, *by_step in zip(names, first, *changes, strict=True)
+    by_class = zip(*(step["classes"] for step in steps), strict=True)
+    rows = [("mean", whole := _change_cells(steps, WHOLE_CHANGES))] + [
+        (f"{chip(colour)}{escape(name)}", _change_cells(by_step, CLASS_CHANGES))
+        for (name, colour), by_step in zip(names, by_class, strict=True)
     ]
-    whole = [score(steps[0]["mIoU_before"]), *(points(step["mIoU_change"]) for step in steps)]
     cost = ["", *(f"{step['ms']:.1f}" for step in steps)]
+    rows.append(("ms a picture", cost + [""] * (len(whole) - len(cost))))
     lines = "".join(
         f'<tr><th scope="row">{head}</th>{"".join(f"<td class=num>{c}</td>" for c in cells)}</tr>'
-        for head, cells in [("mIoU", whole), *rows, ("ms a picture", cost)]
+        for head, cells in rows
     )
+    kinds = ("IoU", "Boundary IoU")[: len(whole) // len(cost)]
+    heads = [head for kind in kinds for head in (kind, *(step["step"] for step in steps))]
     head = "".join(f'<th scope="col" class=num>{escape(name)}</th>' for name in heads)
     return (
         '<div class="scroll" tabindex="0" role="region" aria-label="Steps after the network">'
         f'<table class="classes"><thead><tr><th scope="col">Class</th>{head}</tr></thead>'
         f"<tbody>{lines}</tbody></table></div>"
     )
+
+
+def _change_cells(
+    by_step: Sequence[Mapping[str, Any]], scores: Sequence[tuple[str, str, str]]
+) -> list[str]:
+    """Of each score: that before the first step, then the change by each with its interval."""
+    return [
+        cell
+        for before, change, interval in scores
+        if before in by_step[0]
+        for cell in (
+            score(by_step[0][before]),
+            *(f"{points(step[change])}{_interval(step.get(interval))}" for step in by_step),
+        )
+    ]
+
+
+def _interval(ends: Sequence[float | None] | None) -> str:
+    """The ends of an interval, small; nothing where there is none."""
+    if ends is None or None in ends:
+        return ""
+    return f"<small>{' to '.join(map(points, ends))}</small>"
 
 
 def confusion_table(confusion: Int64[np.ndarray, "K K"], classes: Classes) -> str:
