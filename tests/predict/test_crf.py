@@ -391,6 +391,13 @@ def test_wrong_arrays_are_refused(image, probs, error, said):
         ({"iterations": np.nan}, "iterations: is nan"),
         ({"normalization": "both"}, "'both'"),
         ({"mode": "exact"}, "'exact'"),
+        ({"origin": (-1, 0)}, "origin: is (-1, 0)"),
+        ({"origin": (0, 2.5)}, "origin: is (0, 2.5)"),
+        ({"origin": (0, True)}, "origin: is (0, True)"),
+        ({"origin": (3,)}, "origin: is (3,)"),
+        ({"origin": (1, 2, 3)}, "origin: is (1, 2, 3)"),
+        ({"origin": 5}, "origin: is 5"),
+        ({"origin": (0, 1 << 24)}, "origin: is (0, 16777216)"),
     ],
 )
 def test_wrong_options_are_refused(option, said):
@@ -423,15 +430,22 @@ def test_keys_without_room_are_refused():
 # Hard labels.
 
 
-@given(st.integers(1, 9), st.floats(0.01, 1))
+@given(st.integers(2, 9), st.floats(0.01, 1))
 def test_hard_labels_become_probabilities(num_classes, certainty):
     labels = np.random.default_rng(0).integers(-1, num_classes, (5, 7))
     probs = unary_from_labels(labels, num_classes=num_classes, certainty=certainty)
-    if num_classes > 1:
-        assert np.abs(probs.sum(0) - 1).max() <= 1e-5
-        assert np.allclose(probs[:, labels == -1], 1 / num_classes)
+    assert np.abs(probs.sum(0) - 1).max() <= 1e-5
+    assert np.allclose(probs[:, labels == -1], 1 / num_classes)
     y, x = np.nonzero(labels >= 0)
     assert np.allclose(probs[labels[y, x], y, x], certainty)
+
+
+def test_a_label_without_another_is_sure():
+    """What is left of a certainty would be nobody's, and the probabilities no sum of 1."""
+    alone = np.array([[0, -1]])
+    assert (unary_from_labels(alone, num_classes=1, certainty=1) == 1).all()
+    with pytest.raises(RecipeError, match=r"certainty: is 0\.7, and num_classes 1"):
+        unary_from_labels(alone, num_classes=1)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from atrous.predict.crf.checks import (
     Widths,
     check_labels,
     check_options,
+    check_origin,
     check_pictures,
     gain,
 )
@@ -83,6 +84,7 @@ def dense_crf(
     check_pictures(image, probs)
     widths = Widths(gaussian_sxy, bilateral_sxy, bilateral_srgb)
     check_options(image, widths, iterations, normalization, mode)
+    check_origin(image, origin)
     gains = (
         gain("gaussian_weight", gaussian_weight, len(probs)),
         gain("bilateral_weight", bilateral_weight, len(probs)),
@@ -102,7 +104,8 @@ def unary_from_labels(
 ) -> Float32[np.ndarray, "K H W"]:
     """Probabilities for `dense_crf` from hard labels: `certainty` for the label of a pixel.
 
-    The rest is shared by the others. Pixels of label `unknown` get the same for all.
+    The rest is shared by the others, so one class alone must be sure. Pixels of label `unknown`
+    get the same for all.
 
     Example:
         >>> unary_from_labels(np.array([[1, -1]]), num_classes=2)
@@ -111,7 +114,7 @@ def unary_from_labels(
                [[0.7, 0.5]]], dtype=float32)
     """
     check_labels(labels, num_classes, certainty, unknown)
-    rest = (1 - certainty) / max(num_classes - 1, 1)
+    rest = (1 - certainty) / max(num_classes - 1, 1)  # of one class there is none
     here = labels == np.arange(num_classes).reshape(-1, 1, 1)
     probs = np.where(here, np.float32(certainty), np.float32(rest))
     probs[:, labels == unknown] = 1 / num_classes

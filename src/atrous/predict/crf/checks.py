@@ -18,6 +18,7 @@ Mode = Literal["lattice", "exact-spatial"]
 
 OFF = 0.01  # by which probabilities may miss a sum of 1: of half precision they do
 FARTHEST = 1 << 15  # standard deviations across a picture; Krahenbuhl's keys hold as many
+COUNTED = 1 << 24  # pixels along an axis: float32 tells so many apart
 LARGEST = 1e20  # of a weight, a width, and 1 / width: float32 holds what is made of them
 _ENTRIES = 1 << 31  # of a lattice: int32 numbers them
 
@@ -96,6 +97,23 @@ def check_options(
             )
 
 
+def check_origin(image: Guide, origin: tuple[int, int]) -> None:
+    """Refuse what is no row and column of a larger picture."""
+    pair = isinstance(origin, tuple | list) and len(origin) == 2
+    most = COUNTED - max(image.shape[:2])
+    if not pair or not all(_is_whole(at) and 0 <= at <= most for at in origin):
+        raise RecipeError(
+            "origin",
+            found=f"is {origin!r}",
+            allowed=f"it is a row and a column, whole numbers from 0 to {most}",
+            fix="Give those of the first pixel in the larger picture, or leave it out.",
+        )
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
 def _check_widths(image: Guide, widths: Widths) -> None:
     size = max(image.shape[:2]), max(image.shape[:2]), int(image.max())
     for (name, width), most in zip(widths._asdict().items(), size, strict=True):
@@ -142,6 +160,13 @@ def check_labels(
             found=f"is {certainty}",
             allowed="it is a probability above 0",
             fix="Take 0.5 to 0.9.",
+        )
+    if num_classes == 1 and certainty < 1:
+        raise RecipeError(
+            "certainty",
+            found=f"is {certainty}, and num_classes 1",
+            allowed="what is left of a certainty goes to other labels: there are 2 or more",
+            fix="Count the label of what is around too: num_classes=2.",
         )
     if num_classes < 1 or labels.ndim != 2 or labels.dtype.kind not in "iu":
         raise MaskError(
