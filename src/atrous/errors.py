@@ -10,6 +10,8 @@
 
 Every message has four parts: where, what was found, what is allowed, what to do. What is wrong
 with data also has the short code of docs/doctor.md, and a pixel where there is one.
+
+`Approximation` is no error but a warning: the answer is nearly what was asked for.
 """
 
 from typing import Any
@@ -65,6 +67,10 @@ class ImageError(DataError):
 
 class MaskError(DataError):
     """A mask cannot be read as class indices."""
+
+
+class Approximation(UserWarning):
+    """An answer that is nearly what was asked for; the warning says how near."""
 
 
 class RecipeError(AtrousError):

@@ -7,12 +7,15 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import pytest
 from rich.console import Console
 
 from atrous.cli import main, training
+from atrous.cli.speaking import say_approximations
 from atrous.cli.training import duration
+from atrous.errors import Approximation
 from atrous.runs import RunFolder
 from atrous.train import train_events
 
@@ -193,3 +196,15 @@ def test_the_list_of_models_tells_their_costs(cli):
     assert listed["fcn32s"]["receptive_field"] == 404  # VGG16 to fc7, as is widely known
     assert listed["fcn8s"]["encoder"] == "vgg16" and 134e6 < listed["fcn8s"]["parameters"] < 135e6
     assert listed["fcn_basic"]["encoder"] == "its own"
+
+
+def test_an_approximation_is_said_once_in_a_line_and_other_warnings_as_ever(monkeypatch, capsys):
+    others = []
+    monkeypatch.setattr(warnings, "showwarning", lambda message, *_: others.append(str(message)))
+    say_approximations()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        for _ in range(2):
+            warnings.warn("nearly", Approximation, stacklevel=1)
+        warnings.warn("of others", UserWarning, stacklevel=1)
+    assert capsys.readouterr().err == "nearly\n" and others == ["of others"]

@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 
 from atrous.errors import DataError, ImageError, RecipeError
 from atrous.predict.crf import dense_crf
-from atrous.predict.crf.windows import dense_crf_windowed, stretches
+from atrous.predict.crf.windows import (
+    BUDGET,
+    dense_crf_windowed,
+    stretches,
+    window_for,
+    working_bytes,
+)
 
 NARROW: Any = {"bilateral_sxy": 8.0, "bilateral_srgb": 40.0}
 
@@ -83,6 +89,30 @@ def test_the_default_overlap_keeps_the_labels_of_a_street(shared_data: Path, mod
     )
     assert (made.argmax(0) == whole.argmax(0)).mean() >= 0.999
     assert 0 < np.abs(made - whole).mean() <= 2e-4
+
+
+@given(
+    st.integers(1, 1 << 14),
+    st.integers(1, 1 << 14),
+    st.integers(1, 9),
+    st.integers(1, 200),
+    st.floats(1, 60),
+)
+def test_windows_are_as_large_as_memory_allows(height, width, bands, labels, sxy):
+    window = window_for((height, width, bands), labels, bilateral_sxy=sxy)
+    each = working_bytes(labels, bands)
+    if window is None:
+        assert height * width * each <= BUDGET
+    else:
+        assert height * width * each > BUDGET >= window**2 * each
+        assert (window + 1) ** 2 * each > BUDGET
+
+
+def test_a_window_that_would_be_nearly_all_overlap_is_refused():
+    with pytest.raises(RecipeError) as caught:
+        window_for((3000, 4000, 3), 21, bilateral_sxy=700.0)
+    assert "is 700.0: windows of a picture of 3000 x 4000" in str(caught.value)
+    assert window_for((1000, 1000, 3), 21, bilateral_sxy=700.0) is None
 
 
 def test_files_are_read_and_filled(tmp_path: Path):

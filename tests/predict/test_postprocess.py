@@ -10,9 +10,9 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 import atrous
 from atrous.classes import Classes
-from atrous.errors import RecipeError
+from atrous.errors import Approximation, RecipeError
 from atrous.kernels.regions import regions_reference
-from atrous.predict.crf import dense_crf
+from atrous.predict.crf import dense_crf, windows
 from atrous.predict.postprocess import State, check_steps, run_steps
 from atrous.predict.postprocess.deciding import above, likeliest, preferred
 from atrous.predict.postprocess.regions import without_holes, without_small_regions
@@ -167,8 +167,33 @@ def test_a_class_of_multilabel_is_smoothed_against_its_absence():
     probs = probabilities(4, (9, 11), 1)[:3]
     state = State(likeliest(probs, MANY), probs)
     ((_, made),) = run_steps((Crf(),), state, image=image, classes=MANY, threads=1)
-    alone = dense_crf(image, np.stack([1 - probs[1], probs[1]]), threads=1)[1]
-    assert made is not None and np.array_equal(made[1], alone)
+    each = [dense_crf(image, np.stack([1 - plane, plane]), threads=1)[1] for plane in probs]
+    assert made is not None and np.array_equal(made, each)
+
+
+@pytest.mark.parametrize("classes", [THREE, BINARY, MANY])
+def test_a_crf_too_large_for_memory_is_one_of_windows_and_says_so(classes, monkeypatch):
+    image = np.random.default_rng(0).integers(0, 255, (60, 70, 3), np.uint8)
+    probs = probabilities(len(classes), (60, 70), 1)
+    step = Crf(bilateral_sxy=4.0, iterations=2)
+    state = State(likeliest(probs, classes), probs)
+
+    def made():
+        ((_, made),) = run_steps((step,), state, image=image, classes=classes, threads=1)
+        return made
+
+    options = step.model_dump(exclude={"step"})
+    whole, labels = made(), 2 if classes is MANY else len(classes)
+    monkeypatch.setattr(windows, "BUDGET", 40 * 40 * windows.working_bytes(labels, 3))
+    with pytest.warns(Approximation, match="windows of 40 x 40 pixels that overlap by 12") as told:
+        parts = made()
+    assert len(told) == 1 and whole is not None and parts is not None
+    assert 0 < np.abs(parts - whole).max() < 0.5
+    cases = [np.stack([1 - plane, plane]) for plane in probs] if classes is MANY else [probs]
+    by_hand = [
+        windows.dense_crf_windowed(image, case, window=40, overlap=12, **options) for case in cases
+    ]
+    assert np.array_equal(parts, [q[1] for q in by_hand] if classes is MANY else by_hand[0])
 
 
 def test_thresholds_of_one_half_are_no_thresholds():

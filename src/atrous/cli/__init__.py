@@ -17,7 +17,7 @@ from cyclopts import App, Parameter
 from atrous import __version__
 from atrous.cli import exporting, predicting, tuning
 from atrous.cli.flags import Config, Flag, Json, Manifest, PictureSize, Sets
-from atrous.cli.speaking import as_json, say, speak_utf8, tracked
+from atrous.cli.speaking import as_json, say, say_approximations, speak_utf8, tracked
 from atrous.errors import AtrousError, RunError
 
 app = App(
@@ -41,6 +41,7 @@ app.command(tuning.tune)
 def main() -> None:
     """Run the command line and exit with its code."""
     speak_utf8()
+    say_approximations()
     try:
         code = app(sys.argv[1:])
     except AtrousError as error:

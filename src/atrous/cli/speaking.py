@@ -2,9 +2,11 @@
 
 import io
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from atrous.errors import Approximation
 from atrous.files import json_bytes
 
 
@@ -16,6 +18,20 @@ def say(text: str) -> None:
 def as_json(value: Any) -> str:
     """What `--json` prints."""
     return json_bytes(value).decode()
+
+
+def say_approximations() -> None:
+    """Let what is an approximation be said once, in a line as others are; not so other warnings."""
+    shown, said = warnings.showwarning, set()
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if not issubclass(category, Approximation):
+            shown(message, category, *where, **more)
+        elif str(message) not in said:
+            said.add(str(message))
+            say(str(message))
+
+    warnings.showwarning = show
 
 
 def speak_utf8() -> None:

@@ -104,7 +104,8 @@ class Predictor:
 
     Threads may share one: as many calls are in the engine at once as it gains from, the others
     wait; decoding goes on beside. `description` says which weights these are, `note` which
-    engine was chosen. `postprocess` are the steps that are taken after the network.
+    engine was chosen. `postprocess` are the steps that are taken after the network; a dense CRF
+    of a picture that is too large for memory warns of an `Approximation`.
     """
 
     engine: Engine
