@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from textwrap import fill
 
 from atrous.cli.tables import WIDTH, aligned
-from atrous.metrics.intervals import LEVEL, RULE, Change
+from atrous.metrics.intervals import RULE, Change
 from atrous.tune import Tuned
+from atrous.tune.halves import FEWEST
 
 RULES = fill(f"In percent. The halves are made of blocks of neighbouring pictures. {RULE}", WIDTH)
 
@@ -32,11 +33,13 @@ def _row(change: Change) -> str:
 def _facts(tuned: Tuned) -> Iterator[tuple[str, str]]:
     for name, value in tuned.best.model_dump(mode="json").items():
         yield name, " ".join(map(str, value)) if isinstance(value, list) else str(value)
-    best = max(trial.miou for trial in tuned.trials[1:])
-    mious = f"mIoU {100 * tuned.trials[0].miou:.2f} to {100 * best:.2f}"
-    count, number = len(tuned.halves.choosing), len(tuned.trials) - 1
+    mious = f"mIoU {100 * tuned.trials[0].miou:.2f} to {100 * tuned.chosen.miou:.2f}"
+    failed = sum(bool(trial.failed) for trial in tuned.trials)
+    number = f"{len(tuned.trials) - 1} trials" + (f", {failed} failed" if failed else "")
+    tried, half = len(tuned.halves.tried), len(tuned.halves.choosing)
+    count = f"{tried} of {half}" if tried < half else str(tried)
     yield "cost", f"{tuned.milliseconds:.1f} ms a picture"
-    yield "chosen", f"the best of {number} trials, on {count} images of {tuned.split}: {mious}"
+    yield "chosen", f"the best of {number}, on {count} images of {tuned.split}: {mious}"
     yield "measured", f"on the other {len(tuned.halves.reporting)} images, which the table is of"
 
 
@@ -48,17 +51,15 @@ def _verdict(tuned: Tuned) -> str:
         where = f"Written to {tuned.file}" if tuned.file else "It stands so already"
         return f"The step {kind} is kept: {said} lies above 0. {where}."
     where = f"It is taken out, in {tuned.file}" if tuned.file else "Nothing is written"
+    if not tuned.halves.enough:
+        count = len(tuned.halves.reporting)
+        few = f"it is measured on {count} images, and {FEWEST} are needed to show a gain"
+        return f"The step {kind} is kept off: {few}. {where}."
     return f"The step {kind} is kept off: {said} does not lie above 0. {where}."
 
 
 def _doubts(tuned: Tuned) -> Iterator[str]:
-    """What speaks against a step that is kept: classes that it harms for sure, few pictures."""
+    """What speaks against a step that is kept: classes that it harms for sure."""
     pairs = zip(tuned.names, tuned.changes.classes, strict=True)
     if lost := [name for name, change in pairs if change.high < 0]:
         yield f"It harms {', '.join(lost)}: look at their rows before you take it."
-    count = len(tuned.halves.reporting)
-    if 0.5**count > (1 - LEVEL) / 2:
-        yield (
-            f"By chance alone a step gains on all of {count} images 1 time in {2**count}: "
-            "measure it on more before you take it."
-        )

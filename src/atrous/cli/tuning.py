@@ -36,8 +36,8 @@ def tune(
 ) -> int:
     """Search the numbers of a post-processing step, and keep it only if it is worth it.
 
-    The trials are compared on one half of the split; the best is measured on the other. The same
-    command goes on where it was stopped.
+    The trials are compared on one half of the split, on 200 of its images at most; the best is
+    measured on the other. The same command goes on where it was stopped.
     """
     from atrous.cli.options import answering
     from atrous.cli.tuned import tuned_table

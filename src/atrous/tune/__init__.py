@@ -2,13 +2,13 @@
 
 The model answers once (`answers`); a keyed random search (`space`) tries steps on one half of a
 split (`halves`), line by line (`trials`); the best of them is measured on the other half. A step
-whose gain is not sure to be one is kept off.
+whose gain is not sure to be one is kept off, and so is each where few pictures were measured on.
 """
 
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
@@ -25,9 +25,9 @@ from atrous.recipe import Step, Steps, read_steps, steps_to_toml
 from atrous.recipe.postprocessing import named_steps, plain_steps
 from atrous.runs import RunFolder
 from atrous.tune.answers import Answers
-from atrous.tune.halves import Halves, halves
-from atrous.tune.search import Search, Tracks
-from atrous.tune.space import check_search, with_step, without
+from atrous.tune.halves import FEWEST, Halves, halves
+from atrous.tune.search import Measured, Search, Tracks
+from atrous.tune.space import check_search, with_step
 from atrous.tune.trials import Ledger, Trial
 from atrous.types import Tell, Track
 
@@ -55,7 +55,13 @@ class Tuned:
     @property
     def kept(self) -> bool:
         """Whether the change of mIoU is sure to be a gain."""
-        return self.changes.miou.low > 0
+        return _gains(self.changes, self.halves)
+
+    @property
+    def chosen(self) -> Trial:
+        """The trial of the best step."""
+        step = self.best.model_dump(mode="json")
+        return next(trial for trial in self.trials if trial.step == step and not trial.failed)
 
     def to_dict(self) -> dict[str, Any]:
         """What `STEP.json` holds, and `--json` prints."""
@@ -67,10 +73,12 @@ class Tuned:
             "split": self.split,
             "weights": self.weights,
             "chosen_on": {
-                "images": len(self.halves.choosing),
+                "images": len(self.halves.tried),
+                "of": len(self.halves.choosing),
                 "trials": len(trials),
+                "failed": sum(bool(trial.failed) for trial in trials),
                 "mIoU_before": plain(before.miou),
-                "mIoU_after": plain(max(trial.miou for trial in trials)),
+                "mIoU_after": plain(self.chosen.miou),
             },
             "num_images": len(self.halves.reporting),
             "mIoU": self.changes.miou.to_dict(),
@@ -79,6 +87,7 @@ class Tuned:
             "postprocess": plain_steps(self.steps),
             "file": str(self.file) if self.file else None,
             "definitions": {
+                "kept": f"the interval of mIoU lies above 0, of {FEWEST} images or more",
                 "interval": f"the middle {LEVEL:.0%} of the changes over images drawn again and "
                 "again with replacement, the same ones before and after",
                 "milliseconds": "that the step adds, the median over the images measured on",
@@ -105,19 +114,22 @@ def tune(
 ) -> Tuned:
     """The best numbers of a post-processing step for a model, and whether it is worth taking.
 
-    Published or default numbers are tried first, then random ones, on one half of the split; the
-    best are measured on the other half. Where the 95 % interval of the change of mIoU there lies
-    above 0 the step is kept: of a run in `RUN/postprocess.toml`, which `load`, `evaluate` and
-    `export` follow; of an exported file in `OUT/postprocess.toml`, from which a next search goes
-    on. Other steps are taken before and after alike.
+    The model's own numbers are tried first, then published or default ones, then random ones, on
+    one half of the split, of which 200 pictures at most are taken, evenly spread; the best are
+    measured on the other half. The step is kept where the 95 % interval of the change of mIoU
+    there lies above 0, over 10 pictures or more (`halves.FEWEST` says why): of a run in
+    `RUN/postprocess.toml`, which `load`, `evaluate` and `export` follow; of an exported file in
+    `OUT/postprocess.toml`, from which a next search goes on. Other steps are taken before and
+    after alike. A trial whose step a picture cannot take has failed, and is never chosen.
 
     `OUT/trials.jsonl` has a line a trial; the same call goes on after the last one, and to more
-    `trials`. `out` is `RUN/tune`, or a folder beside the file, where it is not given. `track`
-    gives for a verb and a unit what wraps a sequence to show progress; `tell` hears of each
-    trial that is the best so far.
+    `trials`, which are counted with those that are there. `out` is `RUN/tune`, or a folder beside
+    the file, where it is not given. `track` gives for a verb and a unit what wraps a sequence to
+    show progress; `tell` hears of each trial that is the best so far, or has failed.
 
     Raises:
-        RecipeError: a step that has nothing to search, or an option that cannot be followed.
+        RecipeError: a step that has nothing to search or that no trial could take, or an option
+            that cannot be followed.
         DataError: the data set cannot be read, has another label space, or too few pictures.
         RunError, WeightsError: there are no usable weights, or `out` cannot be written to.
     """
@@ -129,30 +141,46 @@ def tune(
     dataset = open_dataset(Path(data), classes=predictor.classes, only=split)
     parts = halves(dataset.split(split), seed=seed, where=f"{dataset.root}, split {split}")
     tell(predictor.note)
+    for note in _told_of(parts):
+        tell(note)
     with claimed(place):
         asked = _asked(predictor, dataset, split, options)
         folder = place / f"answers-{_key(asked)}"
         answers = Answers(folder, predictor, dataset, split, options.get("threads", 0))
         kept = _kept_at(model, place)
         begun = _begun_with(kept, predictor, options, tell)
-        search = Search(step, seed, without(begun, step), answers, parts)
+        search = Search(step, seed, begun, answers, parts)
         search.check()
-        answers.make(track("answering", "images"))
+        answers.make({*parts.tried, *parts.reporting}, track("answering", "images"))
         ledger = Ledger(place / "trials.jsonl", _key(asked | search.facts()))
-        best = search.best(ledger, trials, track=track, tell=tell)
-        tuned = _judged(search, best, ledger.trials[: trials + 1], begun, kept, track=track)
+        search.go(ledger, trials, track=track, tell=tell)
+        measured = search.measured(ledger, track=track, tell=tell)
+        tuned = _judged(search, measured, ledger.trials, kept)
         _write(tuned, place)
         answers.remove()
     return tuned
 
 
-def _judged(
-    search: Search, best: Step, trials: Sequence[Trial], begun: Steps, kept: Path, *, track: Tracks
-) -> Tuned:
-    """The best step measured on the other half, and whether it is taken beside those of before."""
-    answers = search.answers
-    changes, cost = search.measured(best, track=track)
-    steps = with_step(search.base, best) if changes.miou.low > 0 else search.base
+def _gains(changes: Changes, parts: Halves) -> bool:
+    """Whether a gain is shown: its interval lies above 0, of enough pictures."""
+    return changes.miou.low > 0 and parts.enough
+
+
+def _told_of(parts: Halves) -> Iterator[str]:
+    """What is to know of the two halves before a long search."""
+    if len(parts.tried) < len(parts.choosing):
+        yield f"Trials use {len(parts.tried)} of {len(parts.choosing)} images, evenly spread."
+    if not parts.enough:
+        yield (
+            f"There are {len(parts.reporting)} images to measure on: of fewer than {FEWEST} no "
+            "step is kept."
+        )
+
+
+def _judged(search: Search, measured: Measured, trials: Sequence[Trial], kept: Path) -> Tuned:
+    """Whether the step that was measured is taken beside those of before."""
+    answers, (best, changes, cost) = search.answers, measured
+    steps = with_step(search.base, best) if _gains(changes, search.halves) else search.base
     return Tuned(
         split=answers.split,
         names=answers.predictor.classes.names,
@@ -162,7 +190,7 @@ def _judged(
         changes=changes,
         milliseconds=cost,
         steps=steps,
-        file=kept if steps != begun else None,
+        file=kept if steps != search.begun else None,
         weights=answers.predictor.description,
         notes=answers.dataset.notes,
     )

@@ -1,6 +1,7 @@
 """What a model says of pictures, made once and kept in a folder: trials need the model no more."""
 
 import shutil
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,13 +15,18 @@ from jaxtyping import Int64
 from atrous.data.dataset import DataSet
 from atrous.data.images import fit_image
 from atrous.data.layouts import Pair
+from atrous.errors import AtrousError, RecipeError
 from atrous.files import make_folder, refusals_told, whole_file
 from atrous.metrics.scores import scored
 from atrous.predict.flow import in_flight, threads_for
 from atrous.predict.postprocess import State, needs_probabilities, run_steps
 from atrous.predict.predictor import Prediction, Predictor
 from atrous.recipe import Steps
-from atrous.types import Sample, Track
+from atrous.types import Image, Mask, Sample, Track
+
+
+class Untaken(RecipeError):
+    """A picture cannot take the steps: it is too large for them, or their numbers do not fit it."""
 
 
 class Counted(NamedTuple):
@@ -49,12 +55,12 @@ class Answers:
         """The pairs of the split; their places are the names of the pictures here."""
         return self.dataset.split(self.split)
 
-    def make(self, track: Track) -> None:
-        """Ask the model for all that is not there yet; what others were asked for is removed."""
+    def make(self, places: Iterable[int], track: Track) -> None:
+        """Ask the model for what is not there yet; what others were asked for is removed."""
         for other in {*self.folder.parent.glob("answers-*")} - {self.folder}:
             shutil.rmtree(other, ignore_errors=True)
         make_folder(self.folder)
-        missing = [i for i in range(len(self.pairs)) if not self._file(i).is_file()]
+        missing = [i for i in sorted(places) if not self._file(i).is_file()]
         bare = replace(self.predictor, postprocess=())
         answer = partial(self._answer, predictor=bare)
         with closing(in_flight(answer, missing, threads=threads_for(bare.engine))) as answered:
@@ -66,20 +72,40 @@ class Answers:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def counted(self, i: int, steps: Steps) -> Counted:
-        """What a picture counts once steps have been taken."""
+        """What a picture counts once steps have been taken.
+
+        Raises:
+            Untaken: the picture cannot take the steps.
+        """
         sample = self._sample(i)
         prediction = self._read(i, sample)
         engine = self.predictor.engine
         image = fit_image(sample.image, bands=engine.bands, dtype=engine.dtype)
         begun = perf_counter()
-        probabilities = prediction.probabilities() if needs_probabilities(steps) else None
-        begin = State(prediction.mask, probabilities)
-        classes, threads = self.dataset.classes, self.threads
-        made = run_steps(steps, begin, image=image, classes=classes, threads=threads)
-        *_, (mask, _) = (begin, *made)
+        mask = self._taken(steps, prediction, image, self.pairs[i].name)
         spent = 1000 * (perf_counter() - begun)
-        scores = scored(mask, sample.mask, classes, threads=threads)
+        scores = scored(mask, sample.mask, self.dataset.classes, threads=self.threads)
         return Counted(scores.overlap, spent)
+
+    def _taken(self, steps: Steps, prediction: Prediction, image: Image, name: str) -> Mask:
+        """The mask after the steps."""
+        try:
+            probabilities = prediction.probabilities() if needs_probabilities(steps) else None
+            begin = State(prediction.mask, probabilities)
+            classes, threads = self.dataset.classes, self.threads
+            made = run_steps(steps, begin, image=image, classes=classes, threads=threads)
+            *_, (mask, _) = (begin, *made)
+        except AtrousError as error:
+            where = f"{name}, {error.where}"
+            raise Untaken(where, found=error.found, allowed=error.allowed, fix=error.fix) from error
+        except MemoryError as error:
+            raise Untaken(
+                name,
+                found="needs more memory for the steps than there is",
+                allowed="they are taken on a whole picture",
+                fix="Take smaller pictures, or a machine with more memory.",
+            ) from error
+        return mask
 
     def _answer(self, i: int, *, predictor: Predictor) -> None:
         prediction = predictor(self._sample(i).image)

@@ -1,6 +1,7 @@
-"""What a search may try: each trial's step is a function of (seed, number of the trial)."""
+"""What a search may try: a random step is a function of (seed, number of the trial)."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -72,11 +73,21 @@ def check_search(kind: str, trials: int, *, seed: int) -> None:
         raise RecipeError("--seed", found=f"is {seed}", allowed="it is 0 or more", fix="Take 0.")
 
 
-def drawn(kind: str, number: int, *, seed: int, classes: Classes) -> Step:
-    """The step of a trial; the first ones are published or default, the others drawn."""
-    known = _known(kind)
-    if number < len(known):
-        return known[number]
+def next_step(
+    kind: str, tried: Sequence[Any], *, own: Steps = (), seed: int, classes: Classes
+) -> Step:
+    """The step to try after those `tried`, which are plain values.
+
+    It is the first that was not of the model's `own` and of those published or default; when all
+    of them were tried, one is drawn.
+    """
+    for step in (*own, *_known(kind)):
+        if step.model_dump(mode="json") not in tried:
+            return step
+    return _drawn(kind, len(tried), seed=seed, classes=classes)
+
+
+def _drawn(kind: str, number: int, *, seed: int, classes: Classes) -> Step:
     counter = [0, 0, number, _STREAM]
     random = np.random.Generator(np.random.Philox(key=seed, counter=counter))
     if kind == "thresholds":
@@ -90,10 +101,15 @@ def _step(kind: str, values: dict[str, float]) -> Step:
 
 
 def _known(kind: str) -> Steps:
-    """The steps that a search begins with."""
+    """Published or default steps."""
     if kind == "crf":
         return tuple(PRESETS.values())
     return () if kind == "thresholds" else (_step(kind, {}),)
+
+
+def of_kind(steps: Steps, kind: str) -> Steps:
+    """The steps of a kind."""
+    return tuple(step for step in steps if step.step == kind)
 
 
 def without(steps: Steps, kind: str) -> Steps:

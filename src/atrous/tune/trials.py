@@ -7,24 +7,30 @@ from typing import Any, NamedTuple
 
 from atrous.errors import RunError
 from atrous.files import json_bytes, refusals_told, write_whole
+from atrous.metrics.scores import plain
 
 
 class Trial(NamedTuple):
-    """What one step gave on the half that is chosen on; number 0 is to take no step."""
+    """What one step gave on the half that is chosen on; number 0 is to take no step.
+
+    `failed` says why a picture could not take the step; its numbers are then NaN, null in a file.
+    """
 
     number: int
     step: dict[str, Any] | None
     miou: float
     milliseconds: float
+    failed: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """What its line holds."""
-        return {
+        told = {
             "trial": self.number,
             "step": self.step,
-            "mIoU": self.miou,
-            "milliseconds": self.milliseconds,
+            "mIoU": plain(self.miou),
+            "milliseconds": plain(self.milliseconds),
         }
+        return told | ({"failed": self.failed} if self.failed else {})
 
 
 class Ledger:
@@ -49,7 +55,9 @@ def _read(path: Path) -> Iterator[tuple[str, Trial]]:
     for number, line in enumerate(lines, 1):
         try:
             told = json.loads(line)
-            trial = Trial(told["trial"], told["step"], told["mIoU"], told["milliseconds"])
+            miou, milliseconds = _number(told["mIoU"]), _number(told["milliseconds"])
+            failed = told.get("failed", "")
+            trial = Trial(told["trial"], told["step"], miou, milliseconds, failed)
             search = told["search"]
         except (ValueError, TypeError, KeyError):
             raise RunError(
@@ -59,3 +67,7 @@ def _read(path: Path) -> Iterator[tuple[str, Trial]]:
                 fix="Give another --out, or move the file away.",
             ) from None
         yield search, trial
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
