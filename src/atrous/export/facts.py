@@ -18,7 +18,7 @@ from atrous.recipe import Recipe, Steps, from_tables
 from atrous.runs import RunFolder, read_model, steps_of, weights_file
 
 MACS_AT = (512, 512)  # pixels
-LONG = ("images", "confusion", "definitions", "rules")  # parts of scores that the run alone keeps
+LONG = ("images", "confusion", "definitions", "rules", "steps")  # of scores: the run keeps them
 
 
 class Source(NamedTuple):
