@@ -21,6 +21,7 @@ STAIR: tuple[tuple[str, ...], ...] = (
     ("recipe",),
     ("kernels",),
     ("data.images",),
+    ("data.rasters",),
     ("data.shapes",),
     ("data.masks",),
     ("data.scenes",),
