@@ -17,12 +17,15 @@ def answering(
     precision: str | None = None,
     threads: int | None = None,
     manifest: Path | None = None,
+    **others: str | int | None,
 ) -> "Loading":
     """What a command asks of `load`: what flags and `--set` name, and nothing else.
 
-    What is named counts though it is the default here: `verify` has others.
+    What is named counts though it is the default here: `verify` has others. `others` are flags
+    by the names of their keys under `predict`.
     """
     flags = {"predict.engine": engine, "predict.precision": precision, "threads": threads}
+    flags |= {f"predict.{name}": value for name, value in others.items()}
     recipe, named = answering_recipe(sets, flags), [*map(_key, sets)]
     named += [key for key, value in flags.items() if value is not None]
     asked: dict[str, Any] = {"manifest": manifest} if manifest else {}

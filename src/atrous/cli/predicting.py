@@ -32,6 +32,12 @@ def predict(
         Parameter(help="Colours: voc, cityscapes, camvid, a dataset.toml, or #rrggbb a line."),
     ] = None,
     shard: Annotated[str, Parameter(help="Do the part I of N: I/N.")] = "1/1",
+    tile: Annotated[
+        str | None, Parameter(help="Cut large pictures: auto, exact, blend or off.")
+    ] = None,
+    memory: Annotated[
+        int | None, Parameter(help="MiB that the network may hold; else half of all.")
+    ] = None,
     engine: Engine = None,
     precision: Precision = None,
     threads: Threads = None,
@@ -48,7 +54,15 @@ def predict(
     from atrous.cli.progress import Progress
     from atrous.predict import predict as predicted
 
-    options = answering(set, engine=engine, precision=precision, threads=threads, manifest=manifest)
+    options = answering(
+        set,
+        engine=engine,
+        precision=precision,
+        threads=threads,
+        manifest=manifest,
+        tile=tile,
+        memory=memory,
+    )
     try:
         with Progress("predicting") as progress:
             masks, failures = predicted(
@@ -110,7 +124,15 @@ def evaluate(
     from atrous.cli.tables import scores_table
     from atrous.evaluate import evaluate as evaluated
 
-    options = answering(set, engine=engine, precision=precision, threads=threads, manifest=manifest)
+    options = answering(
+        set,
+        engine=engine,
+        precision=precision,
+        threads=threads,
+        manifest=manifest,
+        tile=tile,
+        memory=memory,
+    )
     with Progress("evaluating") as progress:
         evaluation = evaluated(
             run_or_file, data, split=split, out=out, track=progress.track, **options

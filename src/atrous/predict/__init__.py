@@ -158,7 +158,10 @@ def _outcome(
     if row := finished(job, wanted, predictor.classes):
         return row
     try:
-        return write_outputs(predictor(job.image), job, wanted, within=within)
+        prediction = predictor(job.image)
+        if prediction.cut.mode != "whole":
+            tell(f"{job.image}: {prediction.cut}")
+        return write_outputs(prediction, job, wanted, within=within)
     except RunError:  # no other picture would fare better
         raise
     except AtrousError as error:
@@ -247,6 +250,7 @@ def _about(predictor: "Predictor", output_stride: int) -> dict[str, Any]:
         "precision": engine.precision,
         "flip": augmentation.flip,
         "scales": list(augmentation.scales),
+        "tile": predictor.tile,
         **({"postprocess": plain_steps(predictor.postprocess)} if predictor.postprocess else {}),
     }
 

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from threading import Semaphore
 from typing import Any, Unpack
@@ -31,9 +32,11 @@ from atrous.predict.postprocess import (
     run_steps,
 )
 from atrous.predict.shares import class_shares
+from atrous.predict.tiles import Cut, Known, Read, Scene, cut_for, everywhere, scene_of
+from atrous.predict.tiles.cuts import WHOLE, check_tiles
 from atrous.recipe import Step, Steps, make_steps
 from atrous.recipe.postprocessing import named_steps
-from atrous.types import GridLogits, Image, Mask, Placement
+from atrous.types import GridLogits, Image, Mask, Placement, Size
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class Prediction:
     threads: int = 0  # of what is made when it is asked for; 0 = one for each core
     changed: bool = False  # by steps of post-processing
     refined: Float32[np.ndarray, "K H W"] | None = None  # probabilities, where a step changed them
+    cut: Cut = WHOLE  # how the network was shown the picture
 
     def coloured(self) -> UInt8[np.ndarray, "H W 3"]:
         """The mask in the classes' colours; the mean where several are there."""
@@ -114,10 +118,13 @@ class Predictor:
     note: str = ""
     postprocess: Steps = ()
     augmentation: Augmentation = AS_IT_IS
+    tile: str = "auto"
+    memory: int = 0  # MiB that the network may hold, for pictures in tiles; 0 = half of all
     _lanes: Semaphore = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_steps(self.postprocess, self.classes, dtype=self.engine.dtype)
+        check_tiles(self.tile, self.memory)
         object.__setattr__(self, "_lanes", Semaphore(max(1, self.engine.lanes)))
 
     @property
@@ -161,26 +168,62 @@ class Predictor:
             fitted = fit_image(pixels, bands=self.engine.bands, dtype=self.engine.dtype)
         except ImageError as error:
             raise _at(where, error) from None
-        grid = self.engine.grid
-        logits = self.augmentation.logits(self._answer, fitted, grid=grid)
-        decide = argmax_at_pixels if self.classes.task == "multiclass" else threshold_at_pixels
+        logits, grid, cut = self._logits(fitted)
         try:
-            mask = decide(
-                logits,
-                grid=grid,
-                size=fitted.shape[:2],
-                dtype=self.classes.dtype,
-                threads=self.threads,
-            )
+            mask = self.decided(logits, grid, fitted.shape[:2])
         except ValueError:
             if not np.isnan(logits).any():
                 raise
             raise self._no_numbers(where, fitted) from None
-        return Prediction(mask, self.classes, pixels, logits, grid, self.threads), fitted
+        made = Prediction(mask, self.classes, pixels, logits, grid, self.threads, cut=cut)
+        return made, fitted
+
+    def _logits(self, image: Image) -> tuple[GridLogits, Placement, Cut]:
+        """The logits, where they lie, and how the picture was cut for them."""
+        size, answer, grid = image.shape[:2], self._answer, self.engine.grid
+        cut = cut_for(self.engine, size, tile=self.tile, memory=self.memory)
+        if cut.mode != "whole":  # then views of other sizes are in tiles of the same kind too
+            answer = partial(self._in_tiles, mode=cut.mode)
+            grid = self._scene(size, image.__getitem__, cut).grid
+        return self.augmentation.logits(answer, image, grid=grid), grid, cut
 
     def _answer(self, image: Image) -> GridLogits:
         with self._lanes:
             return self.engine(image[None])[0]
+
+    def _in_tiles(self, image: Image, *, mode: str) -> GridLogits:
+        cut = cut_for(self.engine, image.shape[:2], tile=mode, memory=self.memory)
+        return self._scene(image.shape[:2], image.__getitem__, cut).with_means().cells()
+
+    def _scene(self, size: Size, read: Read, cut: Cut, **options: Any) -> Scene:
+        options |= {"num_logits": self.classes.num_logits, "turn": self._lanes}
+        return scene_of(self.engine, size, read, cut, **options)
+
+    def scene(self, size: Size, read: Read, known: Known = everywhere) -> Scene:
+        """A picture that need not fit into memory, of which `read` gives parts, in tiles.
+
+        They are in the engine's own bands and dtype. Means over the whole of it are found now.
+        Other views (`flip`, `scales`) are of each tile.
+        """
+        scales, tile = self.augmentation.scales, self.tile if self.tile != "off" else "auto"
+        how: dict[str, Any] = {"memory": self.memory, "scales": scales}
+        cut = cut_for(self.engine, size, tile=tile, **how)
+        if cut.mode == "whole":
+            cut = cut_for(
+                self.engine, size, tile="blend" if self.engine.tiling.inexact else "exact", **how
+            )
+        options: dict[str, Any] = {"known": known, "augmentation": self.augmentation}
+        return self._scene(size, read, cut, **options).with_means()
+
+    def decided(self, logits: GridLogits, grid: Placement, size: Size) -> Mask:
+        """The mask of a picture of this size.
+
+        Raises:
+            ValueError: a logit is NaN.
+        """
+        decide = argmax_at_pixels if self.classes.task == "multiclass" else threshold_at_pixels
+        dtype, threads = self.classes.dtype, self.threads
+        return decide(logits, grid=grid, size=size, dtype=dtype, threads=threads)
 
     def _no_numbers(self, where: object, image: Image) -> AtrousError:
         if not np.isfinite(image).all():
@@ -207,6 +250,10 @@ class Loading(Answering, total=False):
     """Average the logits of the picture and its mirror image."""
     scales: Iterable[float]
     """Average the logits of the picture at these scales, 1 among them."""
+    tile: str
+    """How large pictures are cut: `auto`, `exact`, `blend`, `off`."""
+    memory: int
+    """MiB that the network may hold at once; 0 = half of the machine's."""
     postprocess: Iterable[Step | Mapping[str, Any]] | None
     """Steps after the network, as options or as their tables; None = what the run or file says."""
 
@@ -216,12 +263,17 @@ def load(
     *,
     flip: bool = False,
     scales: Iterable[float] = (1.0,),
+    tile: str = "auto",
+    memory: int = 0,
     postprocess: Iterable[Step | Mapping[str, Any]] | None = None,
     **options: Unpack[Answering],
 ) -> Predictor:
     """The predictor of a run folder, a weights file or an exported file.
 
-    `flip` and `scales` show each picture more than once and average the logits. `postprocess`
+    `flip` and `scales` show each picture more than once and average the logits. Pictures for
+    which the network would hold more than `memory` MiB are cut into tiles: `exact` ones give
+    what the whole would, `blend` are cheaper where that takes wide halos, and all that some
+    models have; `auto` chooses, `off` never cuts (docs/tiles.md). `postprocess`
     are steps after the network in place of those of the run or file; () = none. `engine` is
     torch for a run, onnxruntime or openvino for an exported file, `precision` f32, bf16 or int8;
     where they are not given they are chosen, and `Predictor.note` says so. `threads` are those of
@@ -245,7 +297,7 @@ def load(
     if opened.postprocess:
         note = f"{opened.note} Then: {named_steps(opened.postprocess)}."
         opened = opened._replace(note=note)
-    return Predictor(*opened, augmentation=augmentation)
+    return Predictor(*opened, augmentation=augmentation, tile=tile, memory=memory)
 
 
 def _at(where: object, error: ImageError) -> ImageError:

@@ -150,3 +150,7 @@ class Predict(Options):
     """Average the logits of the picture and its mirror image."""
     scales: Scales = (1.0,)
     """Average the logits of the picture at these scales."""
+    tile: Literal["auto", "exact", "blend", "off"] = "auto"
+    """How large pictures are cut: in tiles that equal the whole, blended ones, or not."""
+    memory: int = Field(default=0, ge=0)
+    """MiB that the network may hold at once; 0 = half of the machine's."""
