@@ -15,5 +15,7 @@ from atrous.data.rasters.headers import Head as Head
 from atrous.data.rasters.headers import is_raster as is_raster
 from atrous.data.rasters.headers import read_head as read_head
 from atrous.data.rasters.raster import Raster as Raster
+from atrous.data.rasters.raster import fingerprint as fingerprint
 from atrous.data.rasters.raster import open_raster as open_raster
+from atrous.data.rasters.raster import raster_size as raster_size
 from atrous.data.rasters.stored import Place as Place

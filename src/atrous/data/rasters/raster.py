@@ -8,7 +8,7 @@ import numpy as np
 
 from atrous.data.images.refusals import any_error_is_ours
 from atrous.data.rasters.cells import Cells, Pixels, cell_size
-from atrous.data.rasters.gdal import gdal
+from atrous.data.rasters.gdal import gdal, opened
 from atrous.data.rasters.stored import Place, Stored
 from atrous.files import TEMPORARY, refusals_told
 from atrous.types import PixelType, Size
@@ -68,6 +68,17 @@ def open_raster(source: str | Path, *, window: Size, scratch: Path) -> Raster:
     raster = Raster(stored, Cells(copy, room=_room(copy, window)))
     stored.close()
     return raster
+
+
+def raster_size(source: str | Path) -> Size:
+    """Height and width of a raster.
+
+    Raises:
+        ImageError: it cannot be opened.
+    """
+    dataset, _ = opened(source)
+    with dataset:
+        return dataset.shape
 
 
 def fingerprint(source: str | Path) -> str:

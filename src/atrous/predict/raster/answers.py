@@ -1,0 +1,156 @@
+"""What a model says of the regions of a raster: classes, and how sure it is, of known pixels."""
+
+import struct
+import zlib
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float32, UInt8
+
+from atrous.data.images import fit_image
+from atrous.data.rasters import Pixels, Raster
+from atrous.errors import ImageError, WeightsError
+from atrous.kernels.certainty import confidence_at_pixels
+from atrous.predict.engines import Engine, ExportedEngine
+from atrous.predict.predictor import Predictor
+from atrous.predict.raster.plan import Region
+from atrous.types import Image, Mask, Size
+
+_LEVEL = 1  # of compression: a part is read once
+
+
+class Answer(NamedTuple):
+    """What is kept of a region."""
+
+    mask: Mask
+    confidence: UInt8[np.ndarray, "H W"] | None
+    """1-255, 255 where the model is sure; 0 where nothing is known."""
+
+
+class Answers:
+    """`answers(region)`: what a model says of a raster, as bytes to keep; any thread may ask."""
+
+    def __init__(self, predictor: Predictor, raster: Raster, *, confidence: bool) -> None:
+        self.predictor, self.raster, self.confidence = predictor, raster, confidence
+        engine, self._classes = predictor.engine, predictor.classes
+        self._fill = _filled_with(engine)
+        self._fitted(
+            Pixels(  # refused before any work is done
+                np.zeros((1, 1, raster.bands), raster.dtype), np.ones((1, 1), bool)
+            )
+        )
+
+    def look(self) -> None:
+        """Show the network the whole raster, where it needs means over it, before it is asked."""
+        self._scene = self.predictor.scene(self.raster.size, self._read, self._known)
+
+    def __call__(self, region: Region) -> bytes:
+        """The bytes of a region; none where nothing of it is known.
+
+        Raises:
+            ImageError: it cannot be decoded, or is not for this model.
+            WeightsError: the model gives no numbers.
+        """
+        if self.raster.is_absent(region.rows, region.columns):
+            return b""
+        known = self.raster.read(region.rows, region.columns).known
+        if not known.any():
+            return b""
+        mask, confidence = self._decided(region)
+        mask[~known] = self._classes.ignore_index
+        if confidence is None:
+            return packed(Answer(mask, None))
+        sure = np.maximum(np.rint(confidence * 255), 1).astype(np.uint8)
+        sure[~known] = 0
+        return packed(Answer(mask, sure))
+
+    def _decided(self, region: Region) -> tuple[Mask, Float32[np.ndarray, "H W"] | None]:
+        """The mask of a region and the probability of it, from the cells around it too."""
+        unit, predictor, scene = self.predictor.engine.tiling.alignment, self.predictor, self._scene
+        spans = [
+            slice(max(part.start - unit, 0), min(part.stop + unit, n))
+            for part, n in zip((region.rows, region.columns), self.raster.size, strict=True)
+        ]
+        parts = zip((region.rows, region.columns), spans, strict=True)
+        own = tuple(slice(p.start - s.start, p.stop - s.start) for p, s in parts)
+        logits = scene.cells((spans[0], spans[1]))
+        size: Size = (spans[0].stop - spans[0].start, spans[1].stop - spans[1].start)
+        try:
+            mask = predictor.decided(logits, scene.grid, size)[own]
+        except ValueError:
+            if not np.isnan(logits).any():
+                raise
+            raise _no_numbers(self.raster, region, predictor) from None
+        if not self.confidence:
+            return np.ascontiguousarray(mask), None
+        options: dict[str, Any] = {"task": self._classes.task, "threads": predictor.threads}
+        sure = confidence_at_pixels(logits, grid=scene.grid, size=size, **options)
+        return np.ascontiguousarray(mask), sure[own]
+
+    def _read(self, region: tuple[slice, slice]) -> Image:
+        """The pixels of a part as the engine takes them; the mean where nothing is known."""
+        pixels = self.raster.read(*region)
+        image = self._fitted(pixels)
+        if pixels.known.all():
+            return image
+        if np.shares_memory(image, pixels.image):
+            image = image.copy()
+        image[~pixels.known] = self._fill
+        return image
+
+    def _fitted(self, pixels: Pixels) -> Image:
+        engine = self.predictor.engine
+        try:
+            return fit_image(pixels.image, bands=engine.bands, dtype=engine.dtype)
+        except ImageError as error:
+            told: dict[str, Any] = {"allowed": error.allowed, "fix": error.fix, "code": error.code}
+            raise ImageError(self.raster.source, found=error.found, **told) from None
+
+    def _known(self, region: tuple[slice, slice]) -> Bool[np.ndarray, "H W"] | None:
+        """Which pixels of a part are known; None = all."""
+        rows, columns = region
+        if self.raster.is_absent(rows, columns):
+            return np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.bool_)
+        known = self.raster.read(rows, columns).known
+        return None if known.all() else known
+
+
+def packed(answer: Answer) -> bytes:
+    """An answer as bytes; `unpacked` gives it back."""
+    mask = zlib.compress(answer.mask.tobytes(), _LEVEL)
+    sure = b"" if answer.confidence is None else zlib.compress(answer.confidence.tobytes(), _LEVEL)
+    return struct.pack("<Q", len(mask)) + mask + sure
+
+
+def unpacked(content: bytes, size: Size, dtype: type) -> Answer:
+    """The answer that `packed` made bytes of, for a region of this size."""
+    (length,) = struct.unpack_from("<Q", content)
+    mask, sure = content[8 : 8 + length], content[8 + length :]
+    made = np.frombuffer(zlib.decompress(mask), dtype).reshape(size)
+    if not sure:
+        return Answer(made, None)
+    return Answer(made, np.frombuffer(zlib.decompress(sure), np.uint8).reshape(size))
+
+
+def _filled_with(engine: Engine) -> Image:
+    """What stands for unknown pixels: the mean of each band, which the network sees as 0."""
+    if isinstance(engine, ExportedEngine):
+        mean = engine.manifest.mean
+    else:
+        model: Any = getattr(engine, "model")  # noqa: B009  torch's, which only it imports
+        rules = model.rules.statistics(model.bands, model.largest).mean
+        mean = model.get_buffer("mean").tolist() if model.measured else rules
+    values = np.asarray(mean, np.float64)
+    return (values if engine.dtype == "float32" else np.rint(values)).astype(engine.dtype)
+
+
+def _no_numbers(raster: Raster, region: Region, predictor: Predictor) -> WeightsError:
+    rows, columns = region.rows, region.columns
+    return WeightsError(
+        raster.source,
+        found=f"gets logits that are no numbers (NaN) at rows {rows.start}-{rows.stop}, columns "
+        f"{columns.start}-{columns.stop} from {predictor.description or 'the model'}",
+        allowed="its pixels are numbers, so the weights are damaged, or were trained on pixels "
+        "of another scale",
+        fix="Try other weights, and pictures such as the model was trained on.",
+    )
