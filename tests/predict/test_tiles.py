@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-torch = pytest.importorskip("torch")
 
 from atrous.errors import RecipeError
 from atrous.models import vgg
@@ -188,7 +187,8 @@ def test_logits_that_are_spread_over_tiles_are_laid_on_a_grid(align_corners):
             return np.broadcast_to(own[None, None, :, None], (1, 1, *cells)).astype(np.float32)
 
     image = np.broadcast_to(np.arange(400.0)[:, None, None], (400, 64, 1)).astype(np.float32)
-    scene = scene_of(Ramp(), (400, 64), image.__getitem__, Cut("blend", 64), num_logits=1)
+    ramp: Any = Ramp()
+    scene = scene_of(ramp, (400, 64), image.__getitem__, Cut("blend", 64), num_logits=1)
     made = logits_at_pixels(scene.cells(), grid=scene.grid, size=(400, 64))
     assert np.abs(made[0, 16:-16, 0] - np.arange(16, 384)).max() <= 4
 
@@ -202,9 +202,13 @@ class Sized:
         self.tiling, self.lanes = tiling, lanes
 
 
+def sized(tiling: Tiling, lanes: int = 1) -> Any:
+    return Sized(tiling, lanes)
+
+
 @pytest.mark.parametrize("lanes", [1, 4])
 def test_the_network_holds_what_memory_allows(lanes):
-    cut = partial(cut_for, Sized(Tiling(16, 64, room=100), lanes))
+    cut = partial(cut_for, sized(Tiling(16, 64, room=100), lanes))
     assert cut((1000, 1000)).mode == "whole" == cut((30000, 30000), tile="off").mode
     for mode in ("exact", "blend"):
         made = cut((20000, 20000), tile=mode, memory=1000)
@@ -215,7 +219,7 @@ def test_the_network_holds_what_memory_allows(lanes):
 
 
 def test_exact_tiles_that_are_dear_are_blended_unless_they_are_asked_for():
-    engine = Sized(Tiling(16, 1000, room=100))
+    engine = sized(Tiling(16, 1000, room=100))
     exact = cut_for(engine, (20000, 20000), tile="exact", memory=600)
     assert exact.cost > DEAR and f"{exact.cost:.1f} times" in str(exact)
     auto = cut_for(engine, (20000, 20000), memory=600)
@@ -234,7 +238,7 @@ def test_exact_tiles_that_are_dear_are_blended_unless_they_are_asked_for():
 )
 def test_what_cannot_be_followed_is_refused(tiling, options, found):
     with pytest.raises(RecipeError, match=found):
-        cut_for(Sized(tiling), (9000, 9000), **options)
+        cut_for(sized(tiling), (9000, 9000), **options)
 
 
 @given(st.integers(1, 500), st.integers(1, 20), st.integers(1, 8), st.integers(0, 30))
@@ -276,11 +280,11 @@ def exported(tmp_path_factory):
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
 @pytest.mark.parametrize("lanes", [1, 2])
 def test_exported_files_know_how_to_be_cut(name, lanes, exported, monkeypatch):
-    from atrous.predict import tiles
+    from atrous.predict.tiles import cuts
     from atrous.predict.predictor import load
 
     pytest.importorskip(name)
-    monkeypatch.setattr(tiles.cuts, "SMALL", 0)
+    monkeypatch.setattr(cuts, "SMALL", 0)
     torchs, image = engine_of("deeplabv3plus"), picture(1300, 40)
     off_, exact = (
         load(exported, engine=name, threads=2, lanes=lanes, tile=tile, memory=lanes * 700)
@@ -296,10 +300,10 @@ def test_exported_files_know_how_to_be_cut(name, lanes, exported, monkeypatch):
 
 
 def test_views_of_a_picture_in_tiles_are_those_of_the_whole(exported, monkeypatch):
-    from atrous.predict import tiles
+    from atrous.predict.tiles import cuts
     from atrous.predict.predictor import load
 
-    monkeypatch.setattr(tiles.cuts, "SMALL", 0)
+    monkeypatch.setattr(cuts, "SMALL", 0)
     image = picture(1300, 40)
     views: dict[str, Any] = {"flip": True, "scales": (0.75, 1.0), "engine": "onnxruntime"}
     whole, tiled = (
@@ -318,3 +322,29 @@ def test_a_file_of_before_says_why_its_tiles_are_blended(exported, tmp_path):
     write_exported(path, old.content, replace(old.manifest, pooled_stride=0))
     engine = open_engine(path, engine="onnxruntime").engine
     assert "older atrous" in str(cut_for(engine, (9000, 9000), memory=1000))
+
+
+@pytest.mark.parametrize("name", ["fcn8s", "deeplabv3plus"])
+@settings(max_examples=5)
+@given(st.data())
+def test_a_block_of_a_scene_is_that_part_of_the_whole_mask(name, data):
+    from atrous.classes import Classes
+    from atrous.predict.predictor import Predictor
+
+    engine = engine_of(name)
+    predictor = Predictor(engine, Classes(("a", "b", "c")), tile="exact", memory=3000)
+    size = data.draw(st.integers(1, 150)), data.draw(st.integers(1, 150))
+    image, unit = picture(*size), engine.tiling.alignment
+    scene = predictor.scene(size, image.__getitem__)
+    whole = predictor(image)
+    rows, columns = (
+        slice(
+            start := data.draw(st.integers(0, (n - 1) // unit)) * unit,
+            data.draw(st.integers(start + 1, n)),
+        )
+        for n in size
+    )
+    block = predictor.block(scene, (rows, columns))
+    assert block.mask.shape == whole.mask[rows, columns].shape
+    assert (block.mask == whole.mask[rows, columns]).mean() >= 0.999
+    assert np.abs(block.confidence() - whole.confidence()[rows, columns]).max() <= 1e-4

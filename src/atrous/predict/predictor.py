@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from threading import Semaphore
-from typing import Any, Unpack
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -32,11 +32,13 @@ from atrous.predict.postprocess import (
     run_steps,
 )
 from atrous.predict.shares import class_shares
-from atrous.predict.tiles import Cut, Known, Read, Scene, cut_for, everywhere, scene_of
+from atrous.predict.tiles import Cut, Known, Read, Region, Scene, cut_for, everywhere, scene_of
 from atrous.predict.tiles.cuts import WHOLE, check_tiles
 from atrous.recipe import Step, Steps, make_steps
 from atrous.recipe.postprocessing import named_steps
 from atrous.types import GridLogits, Image, Mask, Placement, Size
+
+AROUND = 256  # pixels beside a part of a scene that steps after the network see
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,22 @@ class Prediction:
         return where | {"threads": self.threads}
 
 
+class Block(NamedTuple):
+    """The prediction for a part of a scene: the `inner` of one that sees somewhat more."""
+
+    seen: Prediction
+    inner: Region
+
+    @property
+    def mask(self) -> Mask:
+        """`H W` of the part."""
+        return self.seen.mask[self.inner]
+
+    def confidence(self) -> Float32[np.ndarray, "H W"]:
+        """As that of a picture's prediction."""
+        return self.seen.confidence(self.inner[0])[:, self.inner[1]]
+
+
 @dataclass(frozen=True)
 class Predictor:
     """`predictor(image).mask`: images of any size as arrays, paths or PIL images.
@@ -151,6 +169,10 @@ class Predictor:
         """
         prediction, fitted = self._network(image)
         yield prediction
+        yield from self._stepped(prediction, fitted)
+
+    def _stepped(self, prediction: Prediction, fitted: Image) -> Iterator[Prediction]:
+        """What each step makes of a prediction, one after the other."""
         if not self.postprocess:
             return
         probs = prediction.probabilities() if needs_probabilities(self.postprocess) else None
@@ -214,6 +236,31 @@ class Predictor:
             )
         options: dict[str, Any] = {"known": known, "augmentation": self.augmentation}
         return self._scene(size, read, cut, **options).with_means()
+
+    def block(self, scene: Scene, region: Region) -> Block:
+        """The prediction for a part of a scene, which begins at multiples of `Scene.unit`.
+
+        What the network gives is that of the scene. Steps after it see `AROUND` pixels beside
+        the part, and no farther.
+
+        Raises:
+            ImageError, WeightsError: as a call.
+        """
+        steps = bool(self.postprocess)
+        seen, inner = scene.grown(region, max(scene.reach, AROUND if steps else 0))
+        logits, size = (
+            scene.cells(seen),
+            (seen[0].stop - seen[0].start, seen[1].stop - seen[1].start),
+        )
+        try:
+            mask = self.decided(logits, scene.grid, size)
+        except ValueError:
+            if not np.isnan(logits).any():
+                raise
+            raise self._no_numbers("the picture", scene.read(seen)) from None
+        image = scene.read(seen) if steps else np.empty((*size, 0), np.uint8)
+        made = Prediction(mask, self.classes, image, logits, scene.grid, self.threads)
+        return Block(deque((made, *self._stepped(made, image)), maxlen=1).pop(), inner)
 
     def decided(self, logits: GridLogits, grid: Placement, size: Size) -> Mask:
         """The mask of a picture of this size.

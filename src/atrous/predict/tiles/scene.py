@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import product
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,30 @@ class Scene:
         )
         return (self._exact if self.cut.mode == "exact" else self._blended)((rows, columns))
 
+    @property
+    def unit(self) -> int:
+        """Parts begin at multiples of it, in pixels."""
+        return self.engine.tiling.alignment
+
+    @property
+    def reach(self) -> int:
+        """Pixels beside a part whose cells its pixels read too."""
+        return (2 + ceil(abs(self.grid.offset))) * self.grid.stride
+
+    def grown(self, region: Region, around: int) -> tuple[Region, Region]:
+        """A part with so many pixels or more around it, and where in that it lies."""
+        around = _up(around, self.unit)
+        rows, columns = (
+            slice(max(0, part.start - around), min(n, _up(part.stop, self.unit) + around))
+            for part, n in zip(region, self.size, strict=True)
+        )
+        first, second = region
+        inner = (
+            slice(first.start - rows.start, first.stop - rows.start),
+            slice(second.start - columns.start, second.stop - columns.start),
+        )
+        return (rows, columns), inner
+
     def with_means(self) -> "Scene":
         """With the means over the whole picture that its tiles need, which cost a pass each."""
         scene = self
@@ -95,7 +120,7 @@ class Scene:
         total = np.zeros((self.num_logits, *size), np.float32)
         weight = np.zeros(size, np.float32)
         down, across = (
-            [w for w in windows(n, self.cut.side, self._unit) if _meet(w, part)]
+            [w for w in windows(n, self.cut.side, self.unit) if _meet(w, part)]
             for part, n in zip(region, self.size, strict=True)
         )
         tiles = [tile for tile in product(down, across) if self._is_known(tile)]
@@ -147,7 +172,7 @@ class Scene:
         if not self._is_known(region):
             return None
         known = self.known(region)
-        own = np.zeros([_up(of.read.stop - of.read.start, self._unit) for of in tile], bool)
+        own = np.zeros([_up(of.read.stop - of.read.start, self.unit) for of in tile], bool)
         rows, columns = (
             slice(
                 of.own.start - of.read.start,
@@ -169,15 +194,11 @@ class Scene:
     def _count(self, part: slice, n: int) -> int:
         """The cells of a part of `n` pixels; the last has those of what is padded too."""
         if part.stop == n:
-            return self._cells(_up(n, self._unit) - part.start) + self.beyond
+            return self._cells(_up(n, self.unit) - part.start) + self.beyond
         return self._cells(part.stop - part.start)
 
     def _cells(self, pixels: int) -> int:
         return -(-pixels // self.grid.stride)
-
-    @property
-    def _unit(self) -> int:
-        return self.engine.tiling.alignment
 
 
 @dataclass(frozen=True)
