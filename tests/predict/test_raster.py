@@ -18,6 +18,7 @@ from tiny_models import contents
 rasterio = pytest.importorskip("rasterio", reason="the extra geo is not installed")
 OPTIONS: dict[str, Any] = {"engine": "onnxruntime", "threads": 1}
 PLAIN = Asked()
+MEAN = np.array([90, 100, 110], np.uint8)
 SIZE = (1300, 1150)  # 3 x 3 regions of 512
 
 
@@ -130,7 +131,7 @@ def test_no_data_is_never_labelled_and_the_rest_is_as_if_it_were_the_mean(
     holed, known = holes(picture)
     source = write_geotiff(tmp_path / "a.tif", holed, nodata=0)
     row, targets, predictor = predicted(exact, source, tmp_path / "out", Asked(confidence=True))
-    filled = np.where(known[..., None], holed, np.uint8([90, 100, 110]))
+    filled = np.where(known[..., None], holed, MEAN)
     assert targets.confidence and row
     mask, sure = read(targets.mask)[0][0], read(targets.confidence)[0][0]
     assert np.array_equal(mask == 255, ~known) and np.array_equal(sure == 0, ~known)
@@ -149,10 +150,17 @@ def test_the_network_never_sees_regions_without_data(exact, picture, small_regio
 
 
 def test_a_sparse_mask_takes_no_room_where_nothing_is_known(exact, tmp_path):
-    facts = {"driver": "GTiff", "height": 20_000, "width": 20_000, "count": 3, "dtype": "uint8"}
+    facts: dict[str, Any] = {
+        "driver": "GTiff",
+        "height": 20_000,
+        "width": 20_000,
+        "count": 3,
+        "dtype": "uint8",
+    }
     tiles = {"tiled": True, "blockxsize": 512, "blockysize": 512, "sparse_ok": True}
     place = {"crs": "EPSG:32633", "transform": rasterio.Affine(2, 0, 9, 0, -2, 9)}
-    with rasterio.open(tmp_path / "a.tif", "w", **facts, **tiles, **place) as out:
+    given: dict[str, Any] = facts | tiles | place
+    with rasterio.open(tmp_path / "a.tif", "w", **given) as out:
         out.write(scene(600, 600).transpose(2, 0, 1), window=((9000, 9600), (400, 1000)))
     row, targets, _ = predicted(exact, tmp_path / "a.tif", tmp_path / "out")
     assert targets.mask.stat().st_size < 200_000 and row
@@ -168,7 +176,7 @@ def test_other_tasks(task, picture, small_regions, tmp_path):
     holed, known = holes(picture)
     source = write_geotiff(tmp_path / "a.tif", holed, nodata=0)
     _, targets, predictor = predicted(model, source, tmp_path / "out")
-    filled = np.where(known[..., None], holed, np.uint8([90, 100, 110]))
+    filled = np.where(known[..., None], holed, MEAN)
     truth, (mask, profile) = predictor(filled).mask, read(targets.mask)
     assert profile["nodata"] == 255
     planes = [truth] if task == "binary" else [(truth >> k) & 1 for k in range(3)]

@@ -47,7 +47,8 @@ def predict(
 ) -> int:
     """Write the masks of pictures as index PNGs with the classes' palette.
 
-    Those of a multilabel model are folders with a 0/255 PNG a class. What is finished is not done
+    Those of a multilabel model are folders with a 0/255 PNG a class; those of georeferenced
+    pictures, and of such that are too large for memory, GeoTIFFs. What is finished is not done
     again: go on with the same command. Exit code 1: some pictures were left out, and are listed.
     """
     from atrous.cli.options import answering
@@ -62,6 +63,7 @@ def predict(
         manifest=manifest,
         tile=tile,
         memory=memory,
+        of_rasters=True,
     )
     try:
         with Progress("predicting") as progress:
@@ -75,6 +77,7 @@ def predict(
                 palette=palette,
                 shard=shard,
                 track=progress.track,
+                watch=progress.watch,
                 tell=progress.line,
                 **options,
             )
@@ -130,8 +133,6 @@ def evaluate(
         precision=precision,
         threads=threads,
         manifest=manifest,
-        tile=tile,
-        memory=memory,
     )
     with Progress("evaluating") as progress:
         evaluation = evaluated(

@@ -6,10 +6,11 @@ half-written has no final name (`outputs`), and several processes may share a fo
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
@@ -28,7 +29,8 @@ from atrous.types import Tell, Track
 
 if TYPE_CHECKING:
     from atrous.predict.folders import Found, Job, Shard, Wanted
-    from atrous.predict.predictor import Loading, Predictor
+    from atrous.predict.predictor import Predictor
+    from atrous.predict.raster import Asked, Predicting
     from atrous.predict.shares import Row
 
 NOTE = "predict.json"
@@ -58,8 +60,9 @@ def predict(
     palette: str | Path | None = None,
     shard: str = "1/1",
     track: Track = iter,
+    watch: Track = iter,
     tell: Tell = lambda _: None,
-    **options: Unpack["Loading"],
+    **options: Unpack["Predicting"],
 ) -> Predicted:
     """Write the masks of pictures, folders and globs as index PNGs with the classes' palette.
 
@@ -71,11 +74,15 @@ def predict(
     - `probabilities`: `OUT/probabilities/a/b.npy`, float16 `K H W`, so 2 K bytes a pixel;
     - `confidence`: `OUT/confidence/a/b.png`, 8 bits, 255 where the model is sure.
 
+    Pictures that are georeferenced, or too large for memory, are rasters: their masks are GeoTIFFs,
+    `OUT/a/b.tif`, with `geotiff=True` (docs/rasters.md).
+
     A picture whose files are all there is not done again; one that cannot be predicted is left
     out and listed, and the others go on. `shard` is `I/N`: the part I of N, the same wherever the
-    pictures are the same. `palette` gives the classes other colours (`palettes`). `options` are
-    those of `load`. `track` wraps the sequence of jobs, to show progress; `tell` is given lines
-    for a person.
+    pictures are the same; of rasters it is a part of each. `palette` gives the classes other
+    colours (`palettes`). `options` are those of `load`, and of rasters. `track` wraps the sequence
+    of jobs, `watch` that of the regions of a raster, to show progress; `tell` is given lines for a
+    person.
 
     Raises:
         DataError: nothing to do, or names of classes that collide as files.
@@ -87,45 +94,72 @@ def predict(
     from atrous.predict.flow import lanes_for
     from atrous.predict.folders import Wanted, pictures, shard_of
     from atrous.predict.predictor import load
+    from atrous.predict.raster import take_asked
 
     out, part = Path(out), shard_of(shard)
     wanted = Wanted(overlay, probabilities, confidence)
-    found = pictures([inputs] if isinstance(inputs, str | Path) else inputs, out)
-    own = -(-len(found.pictures) // part.total)
+    inputs = [inputs] if isinstance(inputs, str | Path) else inputs
+    geotiff, remote = options.pop("geotiff", True), options.pop("remote", False)
+    found = pictures(inputs, out, geotiff=geotiff, remote=remote)
+    if not find_spec("rasterio"):
+        found = _without_geotiffs(found, tell)
+    asked = take_asked(options, confidence=confidence, shard=part)
+    own = -(-sum(not picture.is_raster for picture in found.pictures) // part.total)
     options.setdefault("lanes", lanes_for(options.get("threads", 0), pictures=own))
     predictor = load(run_or_file, **options)
     if palette is not None:
         from atrous.predict.palettes import recoloured
 
         predictor = replace(predictor, classes=recoloured(predictor.classes, palette))
-    jobs = _planned(found, out, predictor, wanted, run_or_file)
+    jobs = _planned(found, out, predictor, wanted, run_or_file, polygons=asked.polygons)
     tell(predictor.note)
+    about = _about(predictor, options.get("output_stride", 0))
+    do = partial(_outcome, predictor=predictor, wanted=wanted, tell=tell)
+    of = partial(_of_raster, predictor=predictor, asked=asked, about=about, watch=watch, tell=tell)
     with _place(out, part) as within:
-        about = _about(predictor, options.get("output_stride", 0))
         _mark(out, about, jobs, wanted, within=within)
-        return _done(part.of(jobs), out, predictor, wanted, within=within, track=track, tell=tell)
+        own = part.of([job for job in jobs if not job.is_raster])
+        own += [job for job in jobs if job.is_raster]  # of which each shard does a part
+        do, of = partial(do, within=within), partial(of, within=within)
+        return _done(own, out, predictor, do, of, within=within, track=track)
+
+
+def _without_geotiffs(found: "Found", tell: Tell) -> "Found":
+    """The same, with PNGs for what is georeferenced: GeoTIFFs need a package that is not there."""
+    from atrous.data.rasters import is_raster
+
+    plain = [p for p in found.pictures if p.is_raster and not is_raster(p.image, False)]
+    if not plain:
+        return found
+    tell(f"{plain[0].image} is georeferenced; its mask will not be: `pip install 'atrous[geo]'`")
+    return found._replace(
+        pictures=[p._replace(is_raster=False) if p in plain else p for p in found.pictures]
+    )
 
 
 def _done(
     jobs: Sequence["Job"],
     out: Path,
     predictor: "Predictor",
-    wanted: "Wanted",
+    do: Callable[["Job"], "Row | AtrousError"],
+    do_raster: Callable[["Job"], "Row | AtrousError | None"],
     *,
     within: Path,
     track: Track,
-    tell: Tell,
 ) -> Predicted:
-    """Do the jobs, several at once, and bring the shares of `out` up to date."""
+    """Do the jobs, several pictures at once, and bring the shares of `out` up to date."""
     from atrous.predict.flow import in_flight, threads_for
     from atrous.predict.shares import FILE, update_shares
 
-    work = partial(_outcome, predictor=predictor, wanted=wanted, within=within, tell=tell)
-    threads = min(len(jobs), threads_for(predictor.engine))
-    with closing(in_flight(work, jobs, threads=threads)) as outcomes:
-        done = [outcome for _, outcome in zip(track(jobs), outcomes, strict=True)]
+    plain = [job for job in jobs if not job.is_raster]
+    threads = min(len(plain), threads_for(predictor.engine))
+    with closing(in_flight(do, plain, threads=threads)) as outcomes:
+        done: list[Row | AtrousError | None] = [
+            outcome for _, outcome in zip(track(plain), outcomes, strict=True)
+        ]
+    done += [do_raster(job) for job in jobs if job.is_raster]
     pairs = zip(jobs, done, strict=True)
-    rows = {job.name: row for job, row in pairs if not isinstance(row, AtrousError)}
+    rows = {job.name: row for job, row in pairs if row and not isinstance(row, AtrousError)}
     with claimed(out, patience=PATIENCE), refusals_told(out / FILE):
         update_shares(out, rows, predictor.classes, within=within)
     failures = tuple(error for error in done if isinstance(error, AtrousError))
@@ -140,13 +174,24 @@ def _planned(
     predictor: "Predictor",
     wanted: "Wanted",
     where: str | Path,
+    *,
+    polygons: str,
 ) -> list["Job"]:
     from atrous.data.masks import plane_names
     from atrous.predict.folders import plan
+    from atrous.predict.raster import check_asked
 
     classes = predictor.classes
     planes = plane_names(classes.names, where) if classes.task == "multilabel" else ()
-    return plan(found, out, planes=planes, wanted=wanted)
+    jobs = plan(found, out, planes=planes, wanted=wanted, polygons=polygons)
+    if raster := next((job for job in jobs if job.is_raster), None):
+        check_asked(
+            predictor,
+            raster.address or raster.image,
+            overlay=wanted.overlay,
+            probabilities=wanted.probabilities,
+        )
+    return jobs
 
 
 def _outcome(
@@ -165,11 +210,40 @@ def _outcome(
     except RunError:  # no other picture would fare better
         raise
     except AtrousError as error:
-        tell(f"left out: {job.image} ({error.found})")
-        if isinstance(error, DataError) or error.where == str(job.image):
-            return error
-        told = {"allowed": error.allowed, "fix": error.fix}  # for its picture, which it lacks
-        return type(error)(job.image, found=f"{error.where} {error.found}", **told)
+        return _left_out(job, error, tell)
+
+
+def _of_raster(
+    job: "Job",
+    *,
+    predictor: "Predictor",
+    asked: "Asked",
+    about: dict[str, Any],
+    within: Path,
+    watch: Track,
+    tell: Tell,
+) -> "Row | AtrousError | None":
+    """What became of a raster; None: other shards have parts of it to do."""
+    from atrous.predict.raster import Targets, predict_raster
+
+    wanted = {"confidence": asked.confidence, "polygons": asked.polygons}
+    targets = Targets.of(job.out, job.stem, **wanted)
+    source, how = job.address or job.image, {"within": within, "watch": watch, "tell": tell}
+    try:
+        return predict_raster(predictor, source, job.name, targets, asked, about=about, **how)
+    except RunError:
+        raise
+    except AtrousError as error:
+        return _left_out(job, error, tell)
+
+
+def _left_out(job: "Job", error: AtrousError, tell: Tell) -> AtrousError:
+    source = job.address or str(job.image)
+    tell(f"left out: {source} ({error.found})")
+    if isinstance(error, DataError) or error.where == source:
+        return error
+    told = {"allowed": error.allowed, "fix": error.fix}  # for its picture, which it lacks
+    return type(error)(source, found=f"{error.where} {error.found}", **told)
 
 
 @contextmanager

@@ -13,8 +13,10 @@ from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from atrous.data.images import is_image
+from atrous.data.rasters import is_address, is_raster
 from atrous.errors import DataError, RecipeError, RunError
 
 ONE_CASE = sys.platform in ("darwin", "win32")  # A.png and a.png are one file, by their defaults
@@ -34,13 +36,18 @@ MASKS = Wanted()  # nothing else
 class Job(NamedTuple):
     """A picture and the files that may be made of it in `out`; of a multilabel mask its planes.
 
-    `name` is the picture's path below what was given, with `/`.
+    `name` is the picture's path below what was given, with `/`. What is made of a raster are
+    GeoTIFFs, and `polygons` in a file of that suffix.
     """
 
     image: Path
     name: str
     out: Path
     plane_names: tuple[str, ...] = ()
+    is_raster: bool = False
+    address: str = ""
+    """Of a raster on another machine."""
+    polygons: str = ""
 
     @property
     def stem(self) -> str:
@@ -50,6 +57,8 @@ class Job(NamedTuple):
     @property
     def mask(self) -> Path:
         """The mask, which may be a folder of planes."""
+        if self.is_raster:
+            return self.out / f"{self.stem}.tif"
         return self.out / (self.stem if self.plane_names else f"{self.stem}.png")
 
     @property
@@ -66,11 +75,15 @@ class Job(NamedTuple):
 
     @property
     def confidence(self) -> Path:
-        return self.out / f"confidence/{self.stem}.png"
+        return self.out / f"confidence/{self.stem}.{'tif' if self.is_raster else 'png'}"
 
     def targets(self, wanted: Wanted) -> list[str]:
         """The files that make it finished, below `out`."""
         stem = self.stem
+        if self.is_raster:
+            shapes = [f"{stem}.{self.polygons}"] if self.polygons else []
+            sure = [f"confidence/{stem}.tif"] if wanted.confidence else []
+            return [f"{stem}.tif", *sure, *shapes]
         planes = [f"{stem}/{name}.png" for name in self.plane_names]
         beside = (f"overlay/{stem}.jpg", f"probabilities/{stem}.npy", f"confidence/{stem}.png")
         return [
@@ -123,6 +136,8 @@ class Picture(NamedTuple):
     image: Path
     name: str
     real: str
+    is_raster: bool = False
+    address: str = ""
 
 
 class Search(NamedTuple):
@@ -145,18 +160,25 @@ class Found(NamedTuple):
     searches: list[Search]
 
 
-def pictures(inputs: Iterable[str | Path], out: Path) -> Found:
-    """The pictures of files, folders (searched through) and globs.
+def pictures(
+    inputs: Iterable[str | Path], out: Path, *, geotiff: bool = False, remote: bool = False
+) -> Found:
+    """The pictures of files, folders (searched through) and globs; of addresses, if `remote`.
 
-    Those in `out` are left out where it lies inside what is searched: they are masks.
+    Those in `out` are left out where it lies inside what is searched: they are masks. Those too
+    large for memory are rasters; with `geotiff` so are those that are georeferenced.
 
     Raises:
         DataError: there are none, or an input is not there.
     """
     inputs, place = [*map(str, inputs)], _real(out)
-    parts = [_pictures(text, place) for text in inputs]
+    parts = [_pictures(text, place, remote=remote) for text in inputs]
     found = Found(
-        [picture for part in parts for picture in part.pictures],
+        [
+            picture._replace(is_raster=picture.is_raster or is_raster(picture.image, geotiff))
+            for part in parts
+            for picture in part.pictures
+        ],
         [search for part in parts for search in part.searches],
     )
     if not found.pictures:
@@ -165,12 +187,18 @@ def pictures(inputs: Iterable[str | Path], out: Path) -> Found:
 
 
 def plan(
-    found: Found, out: Path, *, planes: Sequence[str] = (), wanted: Wanted = MASKS
+    found: Found,
+    out: Path,
+    *,
+    planes: Sequence[str] = (),
+    wanted: Wanted = MASKS,
+    polygons: str = "",
 ) -> list[Job]:
     """The jobs for what `pictures` found, in the order of their names.
 
     The mask of `FOLDER/a/b.jpg` is `OUT/a/b.png`, its overlay `OUT/overlay/a/b.jpg`, and so on.
-    With the names of `planes` the mask is a folder of them, `OUT/a/b/PLANE.png`.
+    With the names of `planes` the mask is a folder of them, `OUT/a/b/PLANE.png`. That of a raster
+    is `OUT/a/b.tif`, and beside it may be a file of `polygons`.
 
     Raises:
         RunError: two pictures want one file, one would replace a picture, or be taken for one
@@ -180,12 +208,15 @@ def plan(
     owner: dict[str, Picture] = {}
     for picture in sorted(found.pictures, key=lambda picture: picture.name):
         job = Job(picture.image, picture.name, out, tuple(planes))
-        folder = [job.stem] if planes else []
+        if picture.is_raster:
+            raster = {"is_raster": True, "address": picture.address, "polygons": polygons}
+            job = job._replace(plane_names=(), **raster)
+        folder = [job.stem] if job.plane_names else []
         for target in (*folder, *job.targets(wanted)):
             earlier = owner.setdefault(_folded(target), picture)
             if earlier.real != picture.real:
                 raise _collision(out / target, earlier, picture, job)
-        jobs.setdefault(_folded(job.stem), job)
+        jobs.setdefault(_folded(str(job.mask)), job)
     _refuse_pictures(owner, found, out)
     return [*jobs.values()]
 
@@ -208,8 +239,10 @@ def _names(folder: str) -> frozenset[str]:
         return frozenset()
 
 
-def _pictures(text: str, out: str) -> Found:
+def _pictures(text: str, out: str, *, remote: bool) -> Found:
     """Pictures that an input names, and the search for them."""
+    if is_address(text):
+        return Found([_elsewhere(text, remote)], [])
     path = Path(text)
     if path.is_dir():
         search = Search(_real(path))
@@ -334,6 +367,19 @@ def _nothing(where: str) -> DataError:
         found="names no picture",
         allowed="inputs are pictures, folders with pictures, or globs",
         fix="Check the path; quote a glob so that the shell leaves it alone.",
+    )
+
+
+def _elsewhere(address: str, remote: bool) -> Picture:
+    """A raster on another machine, under the last part of its address."""
+    name = posixpath.basename(urlsplit(address).path)
+    if remote and is_image(Path(name)):
+        return Picture(Path(name), name, address, is_raster=True, address=address)
+    raise DataError(
+        address,
+        found="is not a picture on this machine",
+        allowed="those of others are fetched only if that is asked for",
+        fix="Add --set predict.remote=true, or fetch it first.",
     )
 
 

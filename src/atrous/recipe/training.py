@@ -154,3 +154,13 @@ class Predict(Options):
     """How large pictures are cut: in tiles that equal the whole, blended ones, or not."""
     memory: int = Field(default=0, ge=0)
     """MiB that the network may hold at once; 0 = half of the machine's."""
+    geotiff: bool = True
+    """Masks of georeferenced pictures are GeoTIFFs; else PNGs, as of others."""
+    overviews: bool = False
+    """GeoTIFFs get smaller versions inside, for maps."""
+    polygons: Literal["", "gpkg", "geojson"] = ""
+    """Of rasters, also the outlines of what was found."""
+    simplify: float = Field(default=0.0, ge=0, le=1000)
+    """Pixels by which the outlines of polygons may be off."""
+    remote: bool = False
+    """Inputs may be addresses: https://..., s3://..., gs://..., az://..."""

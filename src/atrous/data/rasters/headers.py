@@ -34,10 +34,12 @@ class Head(NamedTuple):
     """EXIF orientation, 1-8."""
 
 
-def is_raster(path: Path) -> bool:
-    """Whether a picture is georeferenced, or too large to be decoded whole."""
+def is_raster(path: Path, georeferenced: bool = True) -> bool:
+    """Whether a picture is too large to be decoded whole; or `georeferenced`, if that counts."""
     head = read_head(path)
-    return head is not None and (head.georeferenced or head.size[0] * head.size[1] > PIXEL_LIMIT)
+    if head is None:
+        return False
+    return (georeferenced and head.georeferenced) or head.size[0] * head.size[1] > PIXEL_LIMIT
 
 
 def read_head(path: Path) -> Head | None:

@@ -15,7 +15,7 @@ from atrous.data.rasters import fingerprint, open_raster, raster_size
 from atrous.errors import RecipeError, RunError
 from atrous.files import LOCK, claimed, make_folder, refusals_told, sync_folder
 from atrous.predict.flow import in_flight
-from atrous.predict.predictor import Predictor
+from atrous.predict.predictor import Loading, Predictor
 from atrous.predict.raster.answers import Answers
 from atrous.predict.raster.journal import SUFFIX, Journal, missing, regions_in
 from atrous.predict.raster.plan import Plan, agreed, placed, read_plan, side_of
@@ -34,6 +34,15 @@ class Targets(NamedTuple):
     confidence: Path | None = None
     polygons: Path | None = None
 
+    @classmethod
+    def of(cls, out: Path, stem: str, *, confidence: bool, polygons: str) -> "Targets":
+        """Those of the raster `stem`, a path without suffix, in the folder of masks."""
+        return cls(
+            out / f"{stem}.tif",
+            out / f"confidence/{stem}.tif" if confidence else None,
+            out / f"{stem}.{polygons}" if polygons else None,
+        )
+
     @property
     def parts(self) -> Path:
         return self.mask.with_name(self.mask.name + PARTS)
@@ -42,6 +51,21 @@ class Targets(NamedTuple):
     def files(self) -> list[Path]:
         """The mask last: where it is, all is."""
         return [path for path in (self.confidence, self.polygons, self.mask) if path]
+
+
+class Predicting(Loading, total=False):
+    """What may be said of predictions: as of `load`, and of rasters."""
+
+    geotiff: bool
+    """Whether masks of georeferenced pictures are GeoTIFFs."""
+    overviews: bool
+    """Whether these hold smaller versions."""
+    polygons: str
+    """`gpkg` or `geojson`: also the outlines of what was found."""
+    simplify: float
+    """Pixels by which these may be off."""
+    remote: bool
+    """Whether inputs may be addresses."""
 
 
 class Asked(NamedTuple):
@@ -78,7 +102,7 @@ def predict_raster(
     """
     if row := finished(targets, predictor):
         return row
-    _refuse_steps(predictor)
+    check_asked(predictor, source, overlay=False, probabilities=False)
     parts = targets.parts
     make_folder(parts)
     size = raster_size(source)
@@ -196,12 +220,39 @@ def _side(predictor: Predictor, size: Size, cut: Cut) -> tuple[int, int]:
     return side, read
 
 
-def _refuse_steps(predictor: Predictor) -> None:
+def take_asked(options: "Predicting", *, confidence: bool, shard: tuple[int, int]) -> Asked:
+    """What is asked of rasters, taken out of options, of which those of `load` are left."""
+    return Asked(
+        confidence,
+        options.pop("overviews", False),
+        options.pop("polygons", ""),
+        options.pop("simplify", 0.0),
+        (shard[0], shard[1]),
+    )
+
+
+def check_asked(
+    predictor: Predictor, source: str | Path, *, overlay: bool, probabilities: bool
+) -> None:
+    """Refuse what is not made of rasters, before any work is done.
+
+    Raises:
+        RecipeError: overlays, probabilities, or steps after the network.
+    """
+    fix = "Leave it out. Of a GeoTIFF that fits into memory: --set predict.geotiff=false."
+    for flag, asked in (("--overlay", overlay), ("--probabilities", probabilities)):
+        if asked:
+            raise RecipeError(
+                flag,
+                found=f"is given for the raster {source}",
+                allowed="of rasters there are masks, confidence and polygons",
+                fix=fix,
+            )
     if predictor.postprocess:
         raise RecipeError(
             "postprocess",
-            found="has steps",
-            allowed="they look at whole pictures, and a raster is never whole in memory",
-            fix="Add --set 'postprocess=[]'; of a GeoTIFF that fits into memory a PNG can be made "
-            "with them: --set predict.geotiff=false.",
+            found=f"has steps, and {source} is a raster",
+            allowed="steps look at whole pictures, and a raster is never whole in memory",
+            fix="Add --set 'postprocess=[]'. Of a GeoTIFF that fits into memory: "
+            "--set predict.geotiff=false.",
         )
