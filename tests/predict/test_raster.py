@@ -38,7 +38,7 @@ def picture():
 
 
 def predicted(model, source, out: Path, asked: Asked = PLAIN, name="scene.tif", **options):
-    out.mkdir(exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
     confidence = out / "confidence.tif" if asked.confidence else None
     polygons = out / f"scene.{asked.polygons}" if asked.polygons else None
     targets = Targets(out / "scene.tif", confidence, polygons)

@@ -87,6 +87,22 @@ def predict(
     return _answered(out, masks, failures, json=json)
 
 
+def merge(
+    out: Annotated[Path, Parameter(help="The --out of `atrous predict --shard`.")],
+    /,
+    *,
+    json: Json = False,
+) -> int:
+    """Write the masks of rasters whose parts several machines made, once all are in one folder.
+
+    Shards that share a folder need it not: the last one does it. Exit code 1: parts are missing.
+    """
+    from atrous.predict.raster.merging import merge as merged
+
+    masks, failures = merged(out, tell=say)
+    return _answered(out, masks, failures, json=json)
+
+
 def _answered(
     out: Path, masks: Sequence[Path], failures: Sequence[AtrousError], *, json: bool
 ) -> int:

@@ -111,7 +111,7 @@ def predict(
         from atrous.predict.palettes import recoloured
 
         predictor = replace(predictor, classes=recoloured(predictor.classes, palette))
-    jobs = _planned(found, out, predictor, wanted, run_or_file, polygons=asked.polygons)
+    jobs = _planned(found, out, predictor, wanted, run_or_file, asked=asked)
     tell(predictor.note)
     about = _about(predictor, options.get("output_stride", 0))
     do = partial(_outcome, predictor=predictor, wanted=wanted, tell=tell)
@@ -175,7 +175,7 @@ def _planned(
     wanted: "Wanted",
     where: str | Path,
     *,
-    polygons: str,
+    asked: "Asked",
 ) -> list["Job"]:
     from atrous.data.masks import plane_names
     from atrous.predict.folders import plan
@@ -183,11 +183,12 @@ def _planned(
 
     classes = predictor.classes
     planes = plane_names(classes.names, where) if classes.task == "multilabel" else ()
-    jobs = plan(found, out, planes=planes, wanted=wanted, polygons=polygons)
+    jobs = plan(found, out, planes=planes, wanted=wanted, polygons=asked.polygons)
     if raster := next((job for job in jobs if job.is_raster), None):
         check_asked(
             predictor,
             raster.address or raster.image,
+            asked,
             overlay=wanted.overlay,
             probabilities=wanted.probabilities,
         )

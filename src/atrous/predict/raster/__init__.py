@@ -8,6 +8,7 @@ plan that all share (`plan`); once the parts hold all regions, the files are wri
 
 import os
 from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -102,7 +103,7 @@ def predict_raster(
     """
     if row := finished(targets, predictor):
         return row
-    check_asked(predictor, source, overlay=False, probabilities=False)
+    check_asked(predictor, source, asked)
     parts = targets.parts
     make_folder(parts)
     size = raster_size(source)
@@ -124,7 +125,8 @@ def predict_raster(
             placed(raster),
         )
         plan = agreed(parts, plan)
-        answers = Answers(predictor, raster, confidence=asked.confidence)
+        sure = asked.confidence or bool(asked.polygons)  # which tell theirs
+        answers = Answers(predictor, raster, confidence=sure)
         _work(answers, plan, parts, asked.shard, threads=1 + predictor.engine.lanes, watch=watch)
     return assembled(targets, within=within, tell=tell)
 
@@ -232,22 +234,35 @@ def take_asked(options: "Predicting", *, confidence: bool, shard: tuple[int, int
 
 
 def check_asked(
-    predictor: Predictor, source: str | Path, *, overlay: bool, probabilities: bool
+    predictor: Predictor,
+    source: str | Path,
+    asked: Asked,
+    *,
+    overlay: bool = False,
+    probabilities: bool = False,
 ) -> None:
     """Refuse what is not made of rasters, before any work is done.
 
     Raises:
-        RecipeError: overlays, probabilities, or steps after the network.
+        RecipeError: overlays, probabilities, steps after the network; or polygons, without the
+            packages that write them.
     """
     fix = "Leave it out. Of a GeoTIFF that fits into memory: --set predict.geotiff=false."
-    for flag, asked in (("--overlay", overlay), ("--probabilities", probabilities)):
-        if asked:
+    for flag, given in (("--overlay", overlay), ("--probabilities", probabilities)):
+        if given:
             raise RecipeError(
                 flag,
                 found=f"is given for the raster {source}",
                 allowed="of rasters there are masks, confidence and polygons",
                 fix=fix,
             )
+    if asked.polygons and not (find_spec("shapely") and find_spec("pyogrio")):
+        raise RecipeError(
+            "predict.polygons",
+            found=f"is {asked.polygons!r}",
+            allowed="polygons are made by shapely and pyogrio, which are not both there",
+            fix="Install them with `pip install 'atrous[geo]'`.",
+        )
     if predictor.postprocess:
         raise RecipeError(
             "postprocess",
