@@ -16,7 +16,7 @@ Model = Annotated[Path, Parameter(help="A run folder, a weights file or an expor
 def predict(
     run_or_file: Model,
     /,
-    *inputs: Annotated[str, Parameter(help="Pictures, folders, globs.")],
+    *inputs: Annotated[str, Parameter(help="Pictures, videos, folders, globs.")],
     out: Annotated[Path, Parameter(help="Folder for the masks.")],
     overlay: Annotated[
         bool, Flag, Parameter(help="Also write pictures under their masks.")
@@ -38,6 +38,7 @@ def predict(
     memory: Annotated[
         int | None, Parameter(help="MiB that the network may hold; else half of all.")
     ] = None,
+    every: Annotated[int | None, Parameter(help="Of videos, predict every Nth frame.")] = None,
     engine: Engine = None,
     precision: Precision = None,
     threads: Threads = None,
@@ -63,7 +64,8 @@ def predict(
         manifest=manifest,
         tile=tile,
         memory=memory,
-        of_rasters=True,
+        every=every,
+        of_files=True,
     )
     try:
         with Progress("predicting") as progress:
@@ -78,6 +80,7 @@ def predict(
                 shard=shard,
                 track=progress.track,
                 watch=progress.watch,
+                follow=progress.follow,
                 tell=progress.line,
                 **options,
             )

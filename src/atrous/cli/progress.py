@@ -49,6 +49,10 @@ class Progress:
         """The regions of a raster, which count by their millions of pixels."""
         return self._follow(regions, [r.pixels / 1e6 for r in regions], "megapixels", "Mpx")
 
+    def follow(self, frames: Sequence[Any]) -> Iterator[Any]:
+        """The frames of a video."""
+        return self._follow(frames, [1.0] * len(frames), "frames", "frames")
+
     def _follow(
         self, items: Sequence[Any], worth: Sequence[float], what: str, unit: str
     ) -> Iterator[Any]:
@@ -88,7 +92,7 @@ def paced(rate: float, unit: str) -> str:
         >>> paced(2.5, "images"), paced(0.125, "trials")
         ('2.5 images/s', '8.0 s a trial')
     """
-    slow = rate < SLOW and unit not in ("images", "Mpx")
+    slow = rate < SLOW and unit not in ("images", "Mpx", "frames")
     return f"{1 / rate:.1f} s a {unit.removesuffix('s')}" if slow else f"{rate:.1f} {unit}/s"
 
 

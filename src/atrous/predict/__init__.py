@@ -4,27 +4,18 @@ Many files are worked at at once (`flow`). What is finished is not done again, w
 half-written has no final name (`outputs`), and several processes may share a folder (`folders`).
 """
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
-from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 from atrous.callable_module import make_callable
 from atrous.errors import AtrousError, DataError, RunError
-from atrous.files import (
-    TEMPORARY,
-    claimed,
-    json_bytes,
-    refusals_told,
-    remove_leftovers,
-    write_whole,
-)
+from atrous.files import PATIENCE, TEMPORARY, claimed, refusals_told, remove_leftovers
 from atrous.types import Tell, Track
 
 if TYPE_CHECKING:
@@ -32,11 +23,7 @@ if TYPE_CHECKING:
     from atrous.predict.predictor import Predictor
     from atrous.predict.raster import Asked, Predicting
     from atrous.predict.shares import Row
-
-NOTE = "predict.json"
-WORDS = "weights"  # in the note, for a person: a file may be renamed
-PATIENCE = 60.0  # seconds that a process waits for another to write one of the small files
-SHOWN = 80  # characters of a fact in a message
+    from atrous.predict.video.walk import Pace
 
 
 class Predicted(NamedTuple):
@@ -61,7 +48,10 @@ def predict(
     shard: str = "1/1",
     track: Track = iter,
     watch: Track = iter,
+    follow: Track = iter,
     tell: Tell = lambda _: None,
+    every: int = 1,
+    smoothing: float = 0.0,
     **options: Unpack["Predicting"],
 ) -> Predicted:
     """Write the masks of pictures, folders and globs as index PNGs with the classes' palette.
@@ -75,14 +65,16 @@ def predict(
     - `confidence`: `OUT/confidence/a/b.png`, 8 bits, 255 where the model is sure.
 
     Pictures that are georeferenced, or too large for memory, are rasters: their masks are GeoTIFFs,
-    `OUT/a/b.tif`, with `geotiff=True` (docs/rasters.md).
+    `OUT/a/b.tif`, with `geotiff=True` (docs/rasters.md). Of videos there is a mask a frame,
+    `OUT/a/b/000000.png`, and one overlay, `OUT/overlay/a/b.mp4` (docs/video.md): `every` Nth frame
+    is predicted, `smoothing` is how much of the past is in each answer, 0 to below 1.
 
     A picture whose files are all there is not done again; one that cannot be predicted is left
     out and listed, and the others go on. `shard` is `I/N`: the part I of N, the same wherever the
     pictures are the same; of rasters it is a part of each. `palette` gives the classes other
     colours (`palettes`). `options` are those of `load`, and of rasters. `track` wraps the sequence
-    of jobs, `watch` that of the regions of a raster, to show progress; `tell` is given lines for a
-    person.
+    of jobs, `watch` that of the regions of a raster, `follow` one as long as a video has frames, to
+    show progress; `tell` is given lines for a person.
 
     Raises:
         DataError: nothing to do, or names of classes that collide as files.
@@ -92,9 +84,11 @@ def predict(
         RecipeError: an option that cannot be followed.
     """
     from atrous.predict.flow import lanes_for
-    from atrous.predict.folders import Wanted, pictures, shard_of
+    from atrous.predict.folders import Wanted, lanes_wanted, pictures, shard_of
+    from atrous.predict.note import about_masks, mark
     from atrous.predict.predictor import load
     from atrous.predict.raster import take_asked
+    from atrous.predict.video.walk import checked_pace
 
     out, part = Path(out), shard_of(shard)
     wanted = Wanted(overlay, probabilities, confidence)
@@ -104,8 +98,8 @@ def predict(
     if not find_spec("rasterio"):
         found = _without_geotiffs(found, tell)
     asked = take_asked(options, confidence=confidence, shard=part)
-    own = -(-sum(not picture.is_raster for picture in found.pictures) // part.total)
-    options.setdefault("lanes", lanes_for(options.get("threads", 0), pictures=own))
+    pace, lanes = checked_pace(every, smoothing), lanes_wanted(found, part)
+    options.setdefault("lanes", lanes_for(options.get("threads", 0), pictures=lanes))
     predictor = load(run_or_file, **options)
     if palette is not None:
         from atrous.predict.palettes import recoloured
@@ -113,15 +107,19 @@ def predict(
         predictor = replace(predictor, classes=recoloured(predictor.classes, palette))
     jobs = _planned(found, out, predictor, wanted, run_or_file, asked=asked)
     tell(predictor.note)
-    about = _about(predictor, options.get("output_stride", 0))
+    about = {**about_masks(predictor, options.get("output_stride", 0)), **pace.facts()}
     do = partial(_outcome, predictor=predictor, wanted=wanted, tell=tell)
     of = partial(_of_raster, predictor=predictor, asked=asked, about=about, watch=watch, tell=tell)
+    clip = partial(
+        _of_video, predictor=predictor, wanted=wanted, pace=pace, track=follow, tell=tell
+    )
     with _place(out, part) as within:
-        _mark(out, about, jobs, wanted, within=within)
+        mark(out, about, jobs, wanted, within=within)
         own = part.of([job for job in jobs if not job.is_raster])
         own += [job for job in jobs if job.is_raster]  # of which each shard does a part
         do, of = partial(do, within=within), partial(of, within=within)
-        return _done(own, out, predictor, do, of, within=within, track=track)
+        clip = partial(clip, within=within)
+        return _done(own, out, predictor, do, of, clip, within=within, track=track)
 
 
 def _without_geotiffs(found: "Found", tell: Tell) -> "Found":
@@ -143,6 +141,7 @@ def _done(
     predictor: "Predictor",
     do: Callable[["Job"], "Row | AtrousError"],
     do_raster: Callable[["Job"], "Row | AtrousError | None"],
+    do_video: Callable[["Job"], "Row | AtrousError"],
     *,
     within: Path,
     track: Track,
@@ -151,13 +150,15 @@ def _done(
     from atrous.predict.flow import in_flight, threads_for
     from atrous.predict.shares import FILE, update_shares
 
-    plain = [job for job in jobs if not job.is_raster]
+    plain = [job for job in jobs if not job.is_walked]
     threads = min(len(plain), threads_for(predictor.engine))
     with closing(in_flight(do, plain, threads=threads)) as outcomes:
         done: list[Row | AtrousError | None] = [
             outcome for _, outcome in zip(track(plain), outcomes, strict=True)
         ]
-    done += [do_raster(job) for job in jobs if job.is_raster]
+    walked = [job for job in jobs if job.is_walked]
+    done += [do_raster(job) if job.is_raster else do_video(job) for job in walked]
+    jobs = [*plain, *walked]
     pairs = zip(jobs, done, strict=True)
     rows = {job.name: row for job, row in pairs if row and not isinstance(row, AtrousError)}
     with claimed(out, patience=PATIENCE), refusals_told(out / FILE):
@@ -238,6 +239,28 @@ def _of_raster(
         return _left_out(job, error, tell)
 
 
+def _of_video(
+    job: "Job",
+    *,
+    predictor: "Predictor",
+    wanted: "Wanted",
+    pace: "Pace",
+    within: Path,
+    track: Track,
+    tell: Tell,
+) -> "Row | AtrousError":
+    """What became of a video: its row of shares, or why there is none."""
+    from atrous.predict.video.walk import predict_clip
+
+    try:
+        how = {"within": within, "track": track, "tell": tell}
+        return predict_clip(job, predictor, wanted, pace, **how)
+    except RunError:
+        raise
+    except AtrousError as error:
+        return _left_out(job, error, tell)
+
+
 def _left_out(job: "Job", error: AtrousError, tell: Tell) -> AtrousError:
     source = job.address or str(job.image)
     tell(f"left out: {source} ({error.found})")
@@ -265,103 +288,6 @@ def _place(out: Path, part: "Shard") -> Iterator[Path]:
                 with suppress(RunError), claimed(other):
                     remove_leftovers(other)
         yield within
-
-
-def _mark(
-    out: Path, mine: dict[str, Any], jobs: Sequence["Job"], wanted: "Wanted", *, within: Path
-) -> None:
-    """Mark the folder as this model's; masks of two models, or two ways, must not mix unseen.
-
-    Raises:
-        RunError: it holds the predictions of another model, or files that are none.
-    """
-    path = out / NOTE
-    with claimed(out, patience=PATIENCE):
-        if not path.is_file():
-            _refuse_foreign(out, jobs, wanted)
-            with refusals_told(path):
-                return write_whole(path, json_bytes(mine), within=within)
-    theirs = _read_note(path)
-    if theirs.get("model") != mine["model"]:
-        found = f"holds masks of the model {_named(theirs)}"
-        allowed = f"this model is {_named(mine)}; a folder holds the masks of one"
-    elif other := _difference("", {**theirs, WORDS: mine[WORDS]}, mine):
-        key, *values = other
-        before, now = (json.dumps(value, ensure_ascii=False) for value in values)
-        found = f"holds masks made with {key} {before}"
-        allowed = f"now it is {now}; a folder holds masks made in one way"
-    else:
-        return None
-    raise RunError(out, found=found, allowed=allowed, fix="Give another --out.")
-
-
-def _refuse_foreign(out: Path, jobs: Sequence["Job"], wanted: "Wanted") -> None:
-    """Files that lie where the first write would go are not ours: the note comes before them."""
-    from atrous.predict.folders import first_there
-    from atrous.predict.shares import FILE
-
-    table = out / FILE
-    if there := table if table.exists() else first_there(jobs, wanted):
-        raise RunError(
-            there,
-            found="is there already",
-            allowed=f"no prediction made it, for there is no {out / NOTE}",
-            fix="Give another --out, or move it away.",
-        )
-
-
-def _about(predictor: "Predictor", output_stride: int) -> dict[str, Any]:
-    """What masks depend on, and which weights these are, in words."""
-    from atrous.recipe.postprocessing import plain_steps
-
-    engine, augmentation = predictor.engine, predictor.augmentation
-    classes = predictor.classes.to_dict()
-    return {
-        "model": predictor.digest,
-        WORDS: predictor.description,
-        "classes": {key: classes[key] for key in ("names", "colours", "task")},
-        "output_stride": output_stride,  # 0 = that of the model
-        "engine": engine.name,
-        "precision": engine.precision,
-        "flip": augmentation.flip,
-        "scales": list(augmentation.scales),
-        "tile": predictor.tile,
-        **({"postprocess": plain_steps(predictor.postprocess)} if predictor.postprocess else {}),
-    }
-
-
-def _difference(key: str, theirs: Any, mine: Any) -> tuple[str, Any, Any] | None:
-    """The first fact that differs, as small a part of it as can be shown, and both values."""
-    if theirs == mine:
-        return None
-    whole = key, theirs, mine
-    if key and all(len(json.dumps(value)) <= SHOWN for value in (theirs, mine)):
-        return whole
-    if isinstance(theirs, dict) and isinstance(mine, dict):
-        names = mine | theirs
-        parts = ((f"{key}.{name}".lstrip("."), theirs.get(name), mine.get(name)) for name in names)
-    elif isinstance(theirs, list) and isinstance(mine, list):
-        pairs = enumerate(zip_longest(theirs, mine))
-        parts = ((f"{key}[{i}]", *pair) for i, pair in pairs)
-    else:
-        return whole
-    return next(filter(None, (_difference(*part) for part in parts)), whole)
-
-
-def _named(note: dict[str, Any]) -> str:
-    return f"{str(note.get('model'))[:12]} ({note.get(WORDS, 'unknown weights')})"
-
-
-def _read_note(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        raise RunError(
-            path,
-            found="cannot be read",
-            allowed="it says of which model the masks beside it are",
-            fix="Give another --out.",
-        ) from None
 
 
 make_callable(sys.modules[__name__])

@@ -171,6 +171,15 @@ class Predictor:
         yield prediction
         yield from self._stepped(prediction, fitted)
 
+    def after(self, prediction: Prediction, logits: GridLogits | None = None) -> Prediction:
+        """What all steps make of the network's prediction, decided anew by `logits` if given."""
+        if logits is not None:
+            mask = self.decided(logits, prediction.grid, prediction.image.shape[:2])
+            prediction = replace(prediction, logits=logits, mask=mask)
+        bands, dtype = self.engine.bands, self.engine.dtype
+        fitted = fit_image(prediction.image, bands=bands, dtype=dtype)
+        return deque((prediction, *self._stepped(prediction, fitted)), maxlen=1).pop()
+
     def _stepped(self, prediction: Prediction, fitted: Image) -> Iterator[Prediction]:
         """What each step makes of a prediction, one after the other."""
         if not self.postprocess:

@@ -164,3 +164,7 @@ class Predict(Options):
     """Pixels by which the outlines of polygons may be off."""
     remote: bool = False
     """Inputs may be addresses: https://..., s3://..., gs://..., az://..."""
+    every: int = Field(default=1, ge=1)
+    """Of a video every Nth frame is predicted; the overlay holds its mask until the next."""
+    smoothing: float = Field(default=0.0, ge=0, lt=1)
+    """Of a video, how much of an answer is that of frames before: a running average of logits."""
