@@ -18,7 +18,7 @@ def write_exact(path: Path, *, classes: Classes = CLASSES, weights: np.ndarray |
     """A tiny model whose file says that its tiles are exact; 4 MiB make small ones."""
     write_tiny(path, classes=classes, weights=weights)
     graph, manifest, _ = read_exported(path)
-    told = {"alignment": STRIDE, "tiling": "exact", "room": 16, "mean": (90.0, 100.0, 110.0)}
+    told = {"alignment": STRIDE, "tiling": "exact", "room": 64, "mean": (90.0, 100.0, 110.0)}
     write_exported(path, graph, replace(manifest, **told))
     return path
 

@@ -29,7 +29,7 @@ def exact(tmp_path_factory):
 
 @pytest.fixture
 def small_regions(monkeypatch):
-    monkeypatch.setattr(plan, "LARGEST", 512)
+    monkeypatch.setattr(plan, "LARGEST", 1024)
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +147,22 @@ def test_the_network_never_sees_regions_without_data(exact, picture, small_regio
         patch.setattr(ExportedEngine, "__call__", lambda *_: pytest.fail("it was asked"))
         row, targets, _ = predicted(exact, source, tmp_path / "out")
     assert (read(targets.mask)[0] == 255).all() and row and row.pixels == 0
+
+
+def test_the_network_is_shown_little_more_than_the_blocks_with_data(exact, tmp_path, monkeypatch):
+    from atrous.predict.engines import ExportedEngine
+
+    shown, answer = [], ExportedEngine.__call__
+    monkeypatch.setattr(
+        ExportedEngine, "__call__", lambda *a: (shown.append(a[1][0]), answer(*a))[1]
+    )
+    picture = np.zeros((2048, 2048, 3), np.uint8)
+    parts = [np.s_[:512, :1024], np.s_[512:1024, :512], np.s_[1536:, 1000:1030]]
+    for part in parts:
+        picture[part] = 7
+    source = write_geotiff(tmp_path / "a.tif", picture, nodata=0)
+    predicted(exact, source, tmp_path / "out")
+    assert sum(image.shape[0] * image.shape[1] for image in shown) < 1.05 * 5 * 512**2
 
 
 def test_a_sparse_mask_takes_no_room_where_nothing_is_known(exact, tmp_path):

@@ -34,7 +34,7 @@ import time
 from atrous.predict.raster import journal, plan
 from atrous.cli import main
 
-plan.LARGEST = 512
+plan.LARGEST = 1024
 write = journal.Journal.add
 def add(self, at, content):
     half = journal._head(at, content) + content
@@ -66,7 +66,7 @@ def straight(exact, raster, tmp_path_factory):
     """What one run writes that nobody disturbs."""
     out = tmp_path_factory.mktemp("straight")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan, "LARGEST", 512)
+        patch.setattr(plan, "LARGEST", 1024)
         masks, failures = atrous.predict(
             exact, raster, out=out, confidence=True, overviews=True, **OPTIONS
         )
@@ -119,7 +119,7 @@ def test_shards_side_by_side_make_the_file_of_one_run(exact, raster, straight, t
 def test_parts_of_several_machines_are_merged(
     exact, raster, straight, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(plan, "LARGEST", 512)
+    monkeypatch.setattr(plan, "LARGEST", 1024)
     here, there = tmp_path / "here", tmp_path / "there"
     for out, shard in ((here, "1/2"), (there, "2/2")):
         options = OPTIONS | {"confidence": True, "overviews": True, "shard": shard}

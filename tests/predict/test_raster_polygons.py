@@ -49,7 +49,7 @@ def laid_down(outlines, values, like: Path, band: int = 0) -> np.ndarray:
 
 @pytest.mark.parametrize("side", [512, 2048])
 def test_laid_down_again_they_are_the_mask(side, exact, source, tmp_path, monkeypatch):
-    monkeypatch.setattr(plan, "LARGEST", side)
+    monkeypatch.setattr(plan, "LARGEST", 2 * side)
     asked = Asked(confidence=True, polygons="gpkg")
     _, targets, predictor = predicted(exact, source, tmp_path / "out", asked)
     assert targets.polygons and targets.confidence
@@ -72,7 +72,7 @@ def test_laid_down_again_they_are_the_mask(side, exact, source, tmp_path, monkey
 
 
 def test_a_ring_through_all_regions_is_one_polygon_without_seams(exact, tmp_path, monkeypatch):
-    monkeypatch.setattr(plan, "LARGEST", 512)
+    monkeypatch.setattr(plan, "LARGEST", 1024)
     picture = np.zeros((1600, 1600, 3), np.uint8) + np.array([200, 0, 0], np.uint8)
     picture[200:1400, 200:1400] = [0, 200, 0]
     picture[400:1200, 400:1200] = [0, 0, 200]
@@ -126,7 +126,7 @@ def test_simplified_outlines_stay_within_the_tolerance(exact, source, tmp_path):
 
 @pytest.mark.parametrize("task", ["binary", "multilabel"])
 def test_other_tasks_have_polygons_of_what_is_there(task, source, tmp_path, monkeypatch):
-    monkeypatch.setattr(plan, "LARGEST", 512)
+    monkeypatch.setattr(plan, "LARGEST", 1024)
     classes = Classes(("ground", "water") if task == "binary" else ("a", "b", "c"), task=task)
     weights = np.eye(3)[: classes.num_logits] - 0.4
     model = write_exact(tmp_path / "m.onnx", classes=classes, weights=weights)

@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from math import lcm
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from atrous.errors import ImageError, WeightsError
 from atrous.kernels.certainty import confidence_at_pixels
 from atrous.predict.engines import Engine, ExportedEngine
 from atrous.predict.predictor import Predictor
-from atrous.predict.raster.plan import Region
+from atrous.predict.raster.plan import BLOCK, Region
 from atrous.types import Image, Mask, Size
 
 _LEVEL = 1  # of compression: a part is read once
@@ -56,23 +57,36 @@ class Answers:
         known = self.raster.read(region.rows, region.columns).known
         if not known.any():
             return b""
-        mask, confidence = self._decided(region)
-        mask[~known] = self._classes.ignore_index
-        if confidence is None:
-            return packed(Answer(mask, None))
-        sure = np.maximum(np.rint(confidence * 255), 1).astype(np.uint8)
-        sure[~known] = 0
+        mask = np.full(region.size, self._classes.ignore_index, self._classes.dtype)
+        sure = np.zeros(region.size, np.uint8) if self.confidence else None
+        for rows, columns in self._parts(known):
+            here = known[rows, columns]
+            found, confidence = self._decided(
+                _moved(rows, region.rows), _moved(columns, region.columns)
+            )
+            mask[rows, columns][here] = found[here]
+            if sure is not None and confidence is not None:
+                shades = np.maximum(np.rint(confidence * 255), 1).astype(np.uint8)
+                sure[rows, columns][here] = shades[here]
         return packed(Answer(mask, sure))
 
-    def _decided(self, region: Region) -> tuple[Mask, Float32[np.ndarray, "H W"] | None]:
-        """The mask of a region and the probability of it, from the cells around it too."""
+    def _parts(self, known: Bool[np.ndarray, "H W"]) -> list[tuple[slice, slice]]:
+        """The parts of a region that the network is shown: those with known pixels."""
+        cut, unit = self._scene.cut, self.predictor.engine.tiling.alignment
+        if cut.mode != "exact":  # tiles that overlap are cheapest all at once
+            return [(slice(0, known.shape[0]), slice(0, known.shape[1]))]
+        return rectangles(known, lcm(BLOCK, unit), around=cut.halo + unit)
+
+    def _decided(
+        self, rows: slice, columns: slice
+    ) -> tuple[Mask, Float32[np.ndarray, "H W"] | None]:
+        """The mask of a part and the probability of it, from the cells around it too."""
         unit, predictor, scene = self.predictor.engine.tiling.alignment, self.predictor, self._scene
         spans = [
             slice(max(part.start - unit, 0), min(part.stop + unit, n))
-            for part, n in zip((region.rows, region.columns), self.raster.size, strict=True)
+            for part, n in zip((rows, columns), self.raster.size, strict=True)
         ]
-        parts = zip((region.rows, region.columns), spans, strict=True)
-        own = tuple(slice(p.start - s.start, p.stop - s.start) for p, s in parts)
+        own = tuple(_moved(p, s, back=True) for p, s in zip((rows, columns), spans, strict=True))
         logits = scene.cells((spans[0], spans[1]))
         size: Size = (spans[0].stop - spans[0].start, spans[1].stop - spans[1].start)
         try:
@@ -80,12 +94,12 @@ class Answers:
         except ValueError:
             if not np.isnan(logits).any():
                 raise
-            raise _no_numbers(self.raster, region, predictor) from None
+            raise _no_numbers(self.raster, rows, columns, predictor) from None
         if not self.confidence:
-            return np.ascontiguousarray(mask), None
+            return mask, None
         options: dict[str, Any] = {"task": self._classes.task, "threads": predictor.threads}
         sure = confidence_at_pixels(logits, grid=scene.grid, size=size, **options)
-        return np.ascontiguousarray(mask), sure[own]
+        return mask, sure[own]
 
     def _read(self, region: tuple[slice, slice]) -> Image:
         """The pixels of a part as the engine takes them; the mean where nothing is known."""
@@ -113,6 +127,60 @@ class Answers:
             return np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.bool_)
         known = self.raster.read(rows, columns).known
         return None if known.all() else known
+
+
+def rectangles(
+    known: Bool[np.ndarray, "H W"], block: int, *, around: int
+) -> list[tuple[slice, slice]]:
+    """Rectangles that hold all blocks with a known pixel: one, or several if they cost less.
+
+    The cost is that of their pixels and of those `around` each, which are read too.
+
+    Example:
+        >>> known = np.zeros((4, 6), bool)
+        >>> known[:, 0] = known[0, 5] = True
+        >>> rectangles(known, 2, around=0)
+        [(slice(0, 2, None), slice(4, 6, None)), (slice(0, 4, None), slice(0, 2, None))]
+    """
+    height, width = known.shape
+    blocks = np.array(
+        [
+            [known[y : y + block, x : x + block].any() for x in range(0, width, block)]
+            for y in range(0, height, block)
+        ]
+    )
+    found: dict[tuple[int, int], list[int]] = {}  # by its columns, the rows of one that grows
+    done = []
+    for row, line in enumerate(blocks):
+        edges = np.flatnonzero(np.diff(line.astype(np.int8), prepend=0, append=0)).tolist()
+        runs = {*zip(edges[::2], edges[1::2], strict=True)}
+        done += [(*found.pop(run), *run) for run in [*found] if run not in runs]
+        for run in sorted(runs):
+            found.setdefault(run, [row, row])[1] = row + 1
+    done += [(*rows, *run) for run, rows in found.items()]
+    if not done:
+        return []
+    tops, ends, lefts, rights = zip(*done, strict=True)
+    box = min(tops), max(ends), min(lefts), max(rights)
+    parts = sorted(done) if _cost(done, block, around) < _cost([box], block, around) else [box]
+    return [
+        (
+            slice(top * block, min(end * block, height)),
+            slice(left * block, min(right * block, width)),
+        )
+        for top, end, left, right in parts
+    ]
+
+
+def _cost(boxes: list[tuple[int, ...]], block: int, around: int) -> int:
+    sides = (((b - a) * block + 2 * around, (d - c) * block + 2 * around) for a, b, c, d in boxes)
+    return sum(height * width for height, width in sides)
+
+
+def _moved(span: slice, by: slice, *, back: bool = False) -> slice:
+    """A span that counts from the beginning of another, or `back` so that it does."""
+    start = -by.start if back else by.start
+    return slice(span.start + start, span.stop + start)
 
 
 def packed(answer: Answer) -> bytes:
@@ -144,8 +212,7 @@ def _filled_with(engine: Engine) -> Image:
     return (values if engine.dtype == "float32" else np.rint(values)).astype(engine.dtype)
 
 
-def _no_numbers(raster: Raster, region: Region, predictor: Predictor) -> WeightsError:
-    rows, columns = region.rows, region.columns
+def _no_numbers(raster: Raster, rows: slice, columns: slice, predictor: Predictor) -> WeightsError:
     return WeightsError(
         raster.source,
         found=f"gets logits that are no numbers (NaN) at rows {rows.start}-{rows.stop}, columns "

@@ -15,7 +15,8 @@ from atrous.types import Grid, Placement, Size, Tiling
 
 FILE = "plan.json"
 BLOCK = 512  # pixels a side of a tile of what is written
-LARGEST = 4096  # pixels a side of a region
+LARGEST = 4096  # pixels a side of a region, where tiles need wide halos
+NARROW = 128  # pixels of a halo that costs little
 LOGITS = 64 << 20  # bytes of those of a region
 
 
@@ -105,7 +106,8 @@ def side_of(tiling: Tiling, grid: Placement, *, tile: int, num_logits: int, size
     unit = lcm(BLOCK, tiling.alignment)
     stride = grid.stride if isinstance(grid, Grid) else 1
     of_logits = int((LOGITS / (4 * num_logits)) ** 0.5) * stride
-    most = min(LARGEST, of_logits, tile or LARGEST)
+    largest = LARGEST // 2 if tile and tiling.halo <= NARROW else LARGEST
+    most = min(largest, of_logits, tile or largest)
     needed = -(-max(size) // unit) * unit
     return min(needed, max(unit, most // unit * unit))
 
