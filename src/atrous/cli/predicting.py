@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -38,7 +38,7 @@ def predict(
     memory: Annotated[
         int | None, Parameter(help="MiB that the network may hold; else half of all.")
     ] = None,
-    every: Annotated[int | None, Parameter(help="Of videos, predict every Nth frame.")] = None,
+    every: Annotated[int | None, Parameter(help="Of videos, every Nth frame.")] = None,
     engine: Engine = None,
     precision: Precision = None,
     threads: Threads = None,
@@ -56,26 +56,20 @@ def predict(
     from atrous.cli.progress import Progress
     from atrous.predict import predict as predicted
 
-    options = answering(
-        set,
-        engine=engine,
-        precision=precision,
-        threads=threads,
-        manifest=manifest,
-        tile=tile,
-        memory=memory,
-        every=every,
-        of_files=True,
-    )
+    named = {"engine": engine, "precision": precision, "threads": threads, "manifest": manifest}
+    options = answering(set, **named, tile=tile, memory=memory, every=every, of_files=True)
+    wanted: dict[str, Any] = {
+        "overlay": overlay,
+        "probabilities": probabilities,
+        "confidence": confidence,
+    }
     try:
         with Progress("predicting") as progress:
             masks, failures = predicted(
                 run_or_file,
                 inputs,
                 out=out,
-                overlay=overlay,
-                probabilities=probabilities,
-                confidence=confidence,
+                **wanted,
                 palette=palette,
                 shard=shard,
                 track=progress.track,
