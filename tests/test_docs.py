@@ -12,7 +12,7 @@ from atrous.cli import app
 ROOT = Path(__file__).parents[1]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 EVERYWHERE = {"--set", "--config", "--json", "--help"}
-PAGES = ["README.md", *(f"docs/{n}.md" for n in "crf deploy doctor lineage results".split())]
+PAGES = ["README.md", *(f"docs/{n}.md" for n in "crf deploy doctor lineage rasters results".split())]
 
 
 def blocks(page, language):
