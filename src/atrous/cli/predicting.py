@@ -58,26 +58,13 @@ def predict(
 
     named = {"engine": engine, "precision": precision, "threads": threads, "manifest": manifest}
     options = answering(set, **named, tile=tile, memory=memory, every=every, of_files=True)
-    wanted: dict[str, Any] = {
-        "overlay": overlay,
-        "probabilities": probabilities,
-        "confidence": confidence,
-    }
+    wanted = {"overlay": overlay, "probabilities": probabilities, "confidence": confidence}
+    asked: dict[str, Any] = {"out": out, "palette": palette, "shard": shard, **wanted}
     try:
         with Progress("predicting") as progress:
-            masks, failures = predicted(
-                run_or_file,
-                inputs,
-                out=out,
-                **wanted,
-                palette=palette,
-                shard=shard,
-                track=progress.track,
-                watch=progress.watch,
-                follow=progress.follow,
-                tell=progress.line,
-                **options,
-            )
+            shown = {"track": progress.track, "watch": progress.watch, "follow": progress.follow}
+            asked |= {**shown, "tell": progress.line, **options}
+            masks, failures = predicted(run_or_file, inputs, **asked)
     except KeyboardInterrupt:
         say("What is finished is kept; the same command goes on.")
         raise
