@@ -2,12 +2,14 @@
 
 import struct
 import zlib
+from collections.abc import Iterator
 from math import lcm
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, Float32, Int64, UInt8
 
+from atrous.classes import Classes
 from atrous.data.images import fit_image
 from atrous.data.rasters import Pixels, Raster
 from atrous.errors import ImageError, WeightsError
@@ -17,15 +19,22 @@ from atrous.predict.predictor import Predictor
 from atrous.predict.raster.plan import BLOCK, Region
 from atrous.types import Image, Mask, Size
 
+_HEAD = struct.Struct("<4I4Q")  # rows and columns, pixels known; lengths of what follows
 _LEVEL = 1  # of compression: a part is read once
 
 
 class Answer(NamedTuple):
-    """What is kept of a region."""
+    """What is kept of a part of a region: whole blocks of what is written."""
 
+    rows: slice
+    columns: slice
     mask: Mask
     confidence: UInt8[np.ndarray, "H W"] | None
     """1-255, 255 where the model is sure; 0 where nothing is known."""
+    known: int
+    """Pixels of which something is known."""
+    counts: Int64[np.ndarray, " K"]
+    """Pixels of each class."""
 
 
 class Answers:
@@ -57,18 +66,23 @@ class Answers:
         known = self.raster.read(region.rows, region.columns).known
         if not known.any():
             return b""
-        mask = np.full(region.size, self._classes.ignore_index, self._classes.dtype)
-        sure = np.zeros(region.size, np.uint8) if self.confidence else None
-        for rows, columns in self._parts(known):
-            here = known[rows, columns]
-            found, confidence = self._decided(
-                _moved(rows, region.rows), _moved(columns, region.columns)
-            )
-            mask[rows, columns][here] = found[here]
-            if sure is not None and confidence is not None:
-                shades = np.maximum(np.rint(confidence * 255), 1).astype(np.uint8)
-                sure[rows, columns][here] = shades[here]
-        return packed(Answer(mask, sure))
+        return b"".join(packed(self._answer(region, known, *part)) for part in self._parts(known))
+
+    def _answer(
+        self, region: Region, known: Bool[np.ndarray, "H W"], rows: slice, columns: slice
+    ) -> Answer:
+        """What is kept of a part of a region, whose rows and columns are those of `known`."""
+        unknown = ~known[rows, columns]
+        place = moved(rows, region.rows.start), moved(columns, region.columns.start)
+        mask, confidence = self._decided(*place)
+        mask = np.ascontiguousarray(mask)
+        mask[unknown] = self._classes.ignore_index
+        sure = None
+        if confidence is not None:
+            sure = np.maximum(np.rint(confidence * 255), 1).astype(np.uint8)
+            sure[unknown] = 0
+        counts = _counts(mask, self._classes)
+        return Answer(*place, mask, sure, int(unknown.size - unknown.sum()), counts)
 
     def _parts(self, known: Bool[np.ndarray, "H W"]) -> list[tuple[slice, slice]]:
         """The parts of a region that the network is shown: those with known pixels."""
@@ -86,7 +100,7 @@ class Answers:
             slice(max(part.start - unit, 0), min(part.stop + unit, n))
             for part, n in zip((rows, columns), self.raster.size, strict=True)
         ]
-        own = tuple(_moved(p, s, back=True) for p, s in zip((rows, columns), spans, strict=True))
+        own = tuple(moved(p, -s.start) for p, s in zip((rows, columns), spans, strict=True))
         logits = scene.cells((spans[0], spans[1]))
         size: Size = (spans[0].stop - spans[0].start, spans[1].stop - spans[1].start)
         try:
@@ -177,27 +191,47 @@ def _cost(boxes: list[tuple[int, ...]], block: int, around: int) -> int:
     return sum(height * width for height, width in sides)
 
 
-def _moved(span: slice, by: slice, *, back: bool = False) -> slice:
-    """A span that counts from the beginning of another, or `back` so that it does."""
-    start = -by.start if back else by.start
-    return slice(span.start + start, span.stop + start)
+def moved(span: slice, by: int) -> slice:
+    """A span that begins so many pixels later."""
+    return slice(span.start + by, span.stop + by)
 
 
 def packed(answer: Answer) -> bytes:
     """An answer as bytes; `unpacked` gives it back."""
     mask = zlib.compress(answer.mask.tobytes(), _LEVEL)
     sure = b"" if answer.confidence is None else zlib.compress(answer.confidence.tobytes(), _LEVEL)
-    return struct.pack("<Q", len(mask)) + mask + sure
+    counts = answer.counts.astype("<i8").tobytes()
+    spans = (n for span in (answer.rows, answer.columns) for n in (span.start, span.stop))
+    head = _HEAD.pack(*spans, answer.known, len(counts), len(mask), len(sure))
+    return head + counts + mask + sure
 
 
-def unpacked(content: bytes, size: Size, dtype: type) -> Answer:
-    """The answer that `packed` made bytes of, for a region of this size."""
-    (length,) = struct.unpack_from("<Q", content)
-    mask, sure = content[8 : 8 + length], content[8 + length :]
-    made = np.frombuffer(zlib.decompress(mask), dtype).reshape(size)
-    if not sure:
-        return Answer(made, None)
-    return Answer(made, np.frombuffer(zlib.decompress(sure), np.uint8).reshape(size))
+def unpacked(content: bytes, dtype: type) -> Iterator[Answer]:
+    """The answers that `packed` made bytes of, one after the other."""
+    begin = 0
+    while begin < len(content):
+        top, end, left, right, known, *lengths = _HEAD.unpack_from(content, begin)
+        begin += _HEAD.size
+        parts = []
+        for length in lengths:
+            parts.append(content[begin : begin + length])
+            begin += length
+        size = end - top, right - left
+        mask = np.frombuffer(zlib.decompress(parts[1]), dtype).reshape(size)
+        sure = None
+        if parts[2]:
+            sure = np.frombuffer(zlib.decompress(parts[2]), np.uint8).reshape(size)
+        place = slice(top, end), slice(left, right)
+        yield Answer(*place, mask, sure, known, np.frombuffer(parts[0], "<i8"))
+
+
+def _counts(mask: Mask, classes: Classes) -> Int64[np.ndarray, " K"]:
+    """The pixels of each class; of multilabel they overlap."""
+    k = len(classes)
+    if classes.task != "multilabel":
+        return np.bincount(mask.ravel(), minlength=k)[:k]
+    known = mask[mask != classes.ignore_index]
+    return np.array([np.count_nonzero(known & (1 << i)) for i in range(k)])
 
 
 def _filled_with(engine: Engine) -> Image:

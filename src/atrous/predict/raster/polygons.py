@@ -15,10 +15,10 @@ from jaxtyping import Bool, Int64, Shaped, UInt8
 from atrous.classes import Classes
 from atrous.data.rasters import gdal
 from atrous.kernels.regions import regions
+from atrous.predict.raster.answers import moved, unpacked
 from atrous.predict.raster.features import Feature, write_features
 from atrous.predict.raster.journal import At, Stretch
 from atrous.predict.raster.plan import Plan, Region
-from atrous.predict.raster.writing import answers
 from atrous.types import Mask
 
 _NONE = -1  # a pixel of no piece
@@ -64,13 +64,12 @@ def _features(plan: Plan, done: Mapping[At, Stretch]) -> Iterator[Feature]:
     growing, above = _Growing(), dict[int, _Edge]()
     last: tuple[int, _Edge] | None = None
     row, below = 0, dict[int, _Edge]()
-    for region, answer in answers(plan, done):
+    for region, mask, sure in _whole_regions(plan, done):
         if region.at[0] != row:  # a row of regions is done
             yield from growing.closed(below if region.at[0] == row + 1 else {}, plan)
             above, below = below if region.at[0] == row + 1 else {}, {}
             row, last = region.at[0], None
-        assert answer.confidence is not None  # polygons are asked for, so it was made
-        ids, kinds = growing.add(region, answer.mask, answer.confidence, plan.classes)
+        ids, kinds = growing.add(region, mask, sure, plan.classes)
         column = region.at[1]
         if column in above:
             growing.join(above[column], _Edge(ids[:, 0], kinds[:, 0]))
@@ -79,6 +78,22 @@ def _features(plan: Plan, done: Mapping[At, Stretch]) -> Iterator[Feature]:
         last = column, _Edge(ids[:, :, -1].copy(), kinds[:, :, -1].copy())
         below[column] = _Edge(ids[:, -1].copy(), kinds[:, -1].copy())
     yield from growing.closed({}, plan)
+
+
+def _whole_regions(
+    plan: Plan, done: Mapping[At, Stretch]
+) -> Iterator[tuple[Region, Mask, UInt8[np.ndarray, "H W"]]]:
+    """The regions of which something is known: masks and confidence, in order."""
+    for region in plan.regions():
+        if not done[region.at].length:
+            continue
+        mask = np.full(region.size, plan.classes.ignore_index, plan.classes.dtype)
+        sure = np.zeros(region.size, np.uint8)
+        for part in unpacked(done[region.at].read(), plan.classes.dtype):
+            place = moved(part.rows, -region.rows.start), moved(part.columns, -region.columns.start)
+            assert part.confidence is not None  # polygons are asked for, so it was made
+            mask[place], sure[place] = part.mask, part.confidence
+        yield region, mask, sure
 
 
 class _Growing:

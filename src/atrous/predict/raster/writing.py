@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Int64, Shaped
+from jaxtyping import Shaped
 
 from atrous.classes import Classes
 from atrous.data.rasters import gdal
@@ -22,12 +22,14 @@ from atrous.errors import RunError
 from atrous.files import refusals_told
 from atrous.predict.raster.answers import Answer, unpacked
 from atrous.predict.raster.journal import At, Stretch
-from atrous.predict.raster.plan import BLOCK, Plan, Region, place_of
+from atrous.predict.raster.plan import BLOCK, Plan, place_of
 from atrous.predict.shares import Row
 
 TAG = "ATROUS"  # in the mask's own metadata: which model, and how many pixels each class has
 SMALLEST = 256  # pixels: the longer side of the last overview is at most that
 _NOTHING = 255  # in planes
+
+Window = tuple[tuple[int, int], tuple[int, int]]
 
 
 class Written(NamedTuple):
@@ -47,35 +49,34 @@ def write_rasters(plan: Plan, done: Mapping[At, Stretch], within: Path) -> Writt
     mask, sure = within / "mask.tif", within / "confidence.tif" if plan.confidence else None
     classes = plan.classes
     counts, known = np.zeros(len(classes), np.int64), 0
-    sums: dict[Path, dict[At, int]] = {path: {} for path in (mask, sure) if path}
+    sums: dict[Path, dict[Window, int]] = {path: {} for path in (mask, sure) if path}
     with gdal() as rasterio:
         with ExitStack() as files:
             out = files.enter_context(_made(rasterio, mask, plan, _of_mask(classes)))
             _explain(out, classes)
             beside = files.enter_context(_made(rasterio, sure, plan, _GREY)) if sure else None
-            for region, answer in answers(plan, done):
-                planes = bands_of(answer.mask, classes)
-                window = _window(region)
+            for answer in answers(plan, done):
+                planes, window = bands_of(answer.mask, classes), _window(answer)
                 out.write(planes, window=window)
-                sums[mask][region.at] = zlib.crc32(planes.tobytes())
+                sums[mask][window] = zlib.crc32(planes.tobytes())
                 if sure and beside is not None and answer.confidence is not None:
                     beside.write(answer.confidence, 1, window=window)
-                    sums[sure][region.at] = zlib.crc32(answer.confidence.tobytes())
-                known += _count(answer.mask, classes, counts)
+                    sums[sure][window] = zlib.crc32(answer.confidence.tobytes())
+                known, counts = known + answer.known, counts + answer.counts
             about = {"model": plan.about.get("model"), "known": known, "pixels": counts.tolist()}
             out.update_tags(**{TAG: json.dumps(about)})
         for path, expected in sums.items():
             _finish(rasterio, path, plan)
-            _check(rasterio, path, plan, expected)
+            _check(rasterio, path, expected)
     return Written(mask, sure, row_of(known, counts))
 
 
-def answers(plan: Plan, done: Mapping[At, Stretch]) -> Iterator[tuple[Region, Answer]]:
-    """The regions of which something is known, in order."""
+def answers(plan: Plan, done: Mapping[At, Stretch]) -> Iterator[Answer]:
+    """What is known of a raster, in the order of its regions."""
     dtype = plan.classes.dtype
     for region in plan.regions():
         if done[region.at].length:
-            yield region, unpacked(done[region.at].read(), region.size, dtype)
+            yield from unpacked(done[region.at].read(), dtype)
 
 
 def bands_of(mask: Shaped[np.ndarray, "H W"], classes: Classes) -> Shaped[np.ndarray, "C H W"]:
@@ -171,11 +172,11 @@ def _finish(rasterio: Any, path: Path, plan: Plan) -> None:
             os.close(handle)
 
 
-def _check(rasterio: Any, path: Path, plan: Plan, sums: Mapping[At, int]) -> None:
+def _check(rasterio: Any, path: Path, sums: Mapping[Window, int]) -> None:
     """Read a file again: a full disk is not always told when a file is closed."""
     with _quiet(), _our_errors(rasterio, path), rasterio.open(path, driver="GTiff") as file:
-        for at, expected in sums.items():
-            if zlib.crc32(file.read(window=_window(plan.region(*at))).tobytes()) != expected:
+        for window, expected in sums.items():
+            if zlib.crc32(file.read(window=window).tobytes()) != expected:
                 raise _unwritten(path, "is not what was written to it")
 
 
@@ -199,20 +200,6 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _window(region: Region) -> tuple[tuple[int, int], tuple[int, int]]:
-    rows, columns = region.rows, region.columns
+def _window(answer: Answer) -> Window:
+    rows, columns = answer.rows, answer.columns
     return (rows.start, rows.stop), (columns.start, columns.stop)
-
-
-def _count(
-    mask: Shaped[np.ndarray, "H W"], classes: Classes, counts: Int64[np.ndarray, " K"]
-) -> int:
-    """Add the pixels of each class to `counts`; how many are known."""
-    k = len(classes)
-    if classes.task == "multilabel":
-        known = mask[mask != classes.ignore_index]
-        counts += [np.count_nonzero(known & (1 << i)) for i in range(k)]
-        return known.size
-    found = np.bincount(mask.ravel(), minlength=k)[:k]
-    counts += found
-    return int(found.sum())
