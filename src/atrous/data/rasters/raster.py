@@ -104,13 +104,13 @@ def _must_be_copied(stored: Stored, window: Size) -> bool:
 
 
 def _room(stored: Stored, window: Size) -> int:
-    """Bytes of the cells that a row of windows needs, or two neighbours in it."""
+    """Bytes of the cells that a row of windows needs, or of tiles one window."""
     cell, (height, width) = cell_size(stored), stored.size
     pixel = stored.bands * np.dtype(stored.dtype).itemsize + 1
     rows = min(height, window[0] + 2 * cell[0])
     if stored.head is not None and stored.head.in_order:
         rows = height  # all, for going back means beginning anew
-    across = width if cell[1] >= width else min(width, 2 * (window[1] + 2 * cell[1]))
+    across = width if cell[1] >= width else min(width, window[1] + 2 * cell[1])
     return rows * across * pixel
 
 
