@@ -56,7 +56,7 @@ def read_head(path: Path) -> Head | None:
 
 def _png(start: bytes) -> Head:
     width, height = struct.unpack(">II", start[16:24])
-    return Head("PNG", (height, width), in_order=True, interlaced=start[28] == 1)
+    return Head("PNG", (height, width), in_order=True, interlaced=start[28:29] == b"\1")
 
 
 def _tiff(file: IO[bytes], start: bytes, length: int) -> Head | None:

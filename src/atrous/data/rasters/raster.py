@@ -10,6 +10,7 @@ from atrous.data.images.refusals import any_error_is_ours
 from atrous.data.rasters.cells import Cells, Pixels, cell_size
 from atrous.data.rasters.gdal import gdal, opened
 from atrous.data.rasters.stored import Place, Stored
+from atrous.errors import ImageError
 from atrous.files import TEMPORARY, refusals_told
 from atrous.types import PixelType, Size
 
@@ -68,6 +69,27 @@ def open_raster(source: str | Path, *, window: Size, scratch: Path) -> Raster:
     raster = Raster(stored, Cells(copy, room=_room(copy, window)))
     stored.close()
     return raster
+
+
+def open_anywhere(path: Path, *, room: int) -> Raster:
+    """The raster of a file, read in windows anywhere, of which `room` bytes are kept.
+
+    Raises:
+        ImageError: it cannot be opened; its rows are decoded in order, and are too many to keep.
+    """
+    stored = Stored(path)
+    if stored.head is None or not stored.head.in_order:
+        return Raster(stored, Cells(stored, room=room))
+    whole = _room(stored, (1, 1))
+    if whole <= STRIPS:
+        return Raster(stored, Cells(stored, room=whole))
+    raise ImageError(
+        path,
+        found="is stored so that a row can only be decoded after all rows above it",
+        allowed=f"such rasters may have {STRIPS >> 20} MiB where windows are drawn from them",
+        fix="Save it in tiles: `gdal_translate -co TILED=YES IN OUT.tif`.",
+        code="F201",
+    )
 
 
 def raster_size(source: str | Path) -> Size:
