@@ -86,6 +86,27 @@ def test_a_mask_lies_where_its_raster_lies_with_colours_and_names(exact, picture
     assert json.loads(ours["tags"]["ATROUS"])["model"] == predictor.digest
 
 
+@pytest.mark.parametrize("name", ["sample_geotiff.tif", "sample_geotiff_custom_proj.tif"])
+def test_real_scenes_keep_their_ground(name, exact, shared_data, tmp_path):
+    source = shared_data / "solaris_geotiff/data" / name
+    if name.endswith("proj.tif"):  # int16, which no model of 8 bits takes
+        with pytest.raises(ImageError, match="float32"):
+            predicted(exact, source, tmp_path / "out")
+        return
+    _, targets, predictor = predicted(exact, source, tmp_path / "out")
+    with rasterio.open(source) as theirs, rasterio.open(targets.mask) as ours:
+        assert (ours.crs, ours.transform, ours.bounds) == (
+            theirs.crs,
+            theirs.transform,
+            theirs.bounds,
+        )
+        known = theirs.dataset_mask() > 0
+        mask = ours.read(1)
+    assert np.array_equal(mask != 255, known)
+    if known.all():
+        assert np.array_equal(mask, predictor(source).mask)
+
+
 def test_points_of_the_ground_and_middles_of_pixels_stay(exact, picture, tmp_path):
     points = [
         rasterio.control.GroundControlPoint(row=r, col=c, x=r + 3.0, y=c + 5.0, z=1.0)
