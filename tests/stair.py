@@ -22,6 +22,7 @@ STAIR: tuple[tuple[str, ...], ...] = (
     ("kernels",),
     ("data.images",),
     ("data.rasters",),
+    ("data.windows",),
     ("data.shapes",),
     ("data.masks",),
     ("data.scenes",),
