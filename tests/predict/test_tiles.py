@@ -96,7 +96,7 @@ def test_a_part_of_a_scene_has_the_cells_of_the_whole(name, mode):
     image = picture(11 * unit + 5, 9 * unit + 1)
     cut = Cut(mode, 4 * unit, engine.tiling.halo if mode == "exact" else 0)
     scene = in_tiles(engine, image, cut)
-    whole, cells = scene.cells(), unit // engine.grid.stride
+    whole, cells = scene.cells(), unit // scene.grid.stride
     part = scene.cells((slice(3 * unit, 7 * unit), slice(5 * unit, None)))
     assert np.allclose(part, whole[:, 3 * cells : 7 * cells, 5 * cells :], atol=1e-6)
 
@@ -280,8 +280,8 @@ def exported(tmp_path_factory):
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
 @pytest.mark.parametrize("lanes", [1, 2])
 def test_exported_files_know_how_to_be_cut(name, lanes, exported, monkeypatch):
-    from atrous.predict.tiles import cuts
     from atrous.predict.predictor import load
+    from atrous.predict.tiles import cuts
 
     pytest.importorskip(name)
     monkeypatch.setattr(cuts, "SMALL", 0)
@@ -300,8 +300,8 @@ def test_exported_files_know_how_to_be_cut(name, lanes, exported, monkeypatch):
 
 
 def test_views_of_a_picture_in_tiles_are_those_of_the_whole(exported, monkeypatch):
-    from atrous.predict.tiles import cuts
     from atrous.predict.predictor import load
+    from atrous.predict.tiles import cuts
 
     monkeypatch.setattr(cuts, "SMALL", 0)
     image = picture(1300, 40)
