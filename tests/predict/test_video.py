@@ -22,7 +22,7 @@ from PIL import Image
 import atrous
 from atrous.classes import Classes
 from atrous.data.masks import blend
-from atrous.errors import DataError, RecipeError, RunError
+from atrous.errors import DataError, RecipeError, RunError, WeightsError
 from atrous.predict.predictor import Prediction
 from atrous.predict.video.walk import Step, smoothed
 from atrous.types import Grid
@@ -602,3 +602,11 @@ def test_steps_after_the_network_are_taken_on_each_frame(tiny, clip, tmp_path):
     assert any(not np.array_equal(bare(f).mask, m) for f, m in zip(frames, masks, strict=True))
     for frame, mask in zip(frames, masks, strict=True):
         assert np.array_equal(mask, predictor(frame).mask)
+
+
+def test_what_is_wrong_with_a_frame_names_the_video_and_the_frame(clip, tmp_path):
+    numbers = np.full((3, 3), np.nan)
+    model = write_tiny(tmp_path / "nan.onnx", weights=numbers)
+    with pytest.raises(WeightsError, match=r"clip\.mp4: at frame 0 gets logits that are no num"):
+        atrous.predict(model, clip, out=tmp_path / "out", **PLAIN)
+    assert {path.name for path in (tmp_path / "out").rglob("*")} <= {"predict.json", "shares.csv"}

@@ -268,8 +268,6 @@ def _named(job: Job, frame: Frame) -> Iterator[None]:
         raise
     except AtrousError as error:
         where = "" if error.where in ("the picture", str(job.image)) else f"{error.where} "
-        told = {"allowed": error.allowed, "fix": error.fix}
+        found = f"at frame {frame.number} {where}{error.found}"
         kind = DataError if isinstance(error, DataError) else type(error)
-        raise kind(
-            job.image, found=f"at frame {frame.number} {where}{error.found}", **told
-        ) from None
+        raise kind(job.image, found=found, allowed=error.allowed, fix=error.fix) from None

@@ -14,7 +14,7 @@ from atrous.types import Tell
 
 # The first that is there; MPEG-4 of 1999 always is, and few browsers show it.
 ENCODERS: tuple[tuple[str, dict[str, str]], ...] = (
-    ("libx264", {"preset": "superfast", "crf": "20"}),
+    ("libx264", {"preset": "superfast", "crf": "23"}),
     ("mpeg4", {"qmin": "2", "qmax": "5"}),
 )
 _COLOURS = {1: "ITU709", 4: "FCC", 5: "ITU601", 6: "ITU601", 7: "SMPTE240M", 9: "BT2020"}
