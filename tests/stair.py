@@ -73,6 +73,8 @@ STAIR: tuple[tuple[str, ...], ...] = (
     ("predict.folders", "predict.outputs"),
     ("predict.note",),
     ("predict.raster", "predict.video"),
+    ("predict.outcomes",),
+    ("predict.cluster",),
     ("predict",),
     ("evaluate",),
     ("tune.halves", "tune.space", "tune.trials"),

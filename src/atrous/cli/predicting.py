@@ -39,6 +39,9 @@ def predict(
         int | None, Parameter(help="MiB that the network may hold; else half of all.")
     ] = None,
     every: Annotated[int | None, Parameter(help="Of videos, every Nth frame.")] = None,
+    ray: Annotated[
+        str, Parameter(help="By the workers of a Ray cluster: HOST:PORT, auto or local.")
+    ] = "",
     engine: Engine = None,
     precision: Precision = None,
     threads: Threads = None,
@@ -63,7 +66,7 @@ def predict(
     try:
         with Progress("predicting") as progress:
             shown = {"track": progress.track, "watch": progress.watch, "follow": progress.follow}
-            asked |= {**shown, "tell": progress.line, **options}
+            asked |= {**shown, "tell": progress.line, "ray": ray, **options}
             masks, failures = predicted(run_or_file, inputs, **asked)
     except KeyboardInterrupt:
         say("What is finished is kept; the same command goes on.")

@@ -1,17 +1,17 @@
 """Prediction: engines, the predictor for one image, and the command for many files.
 
 Many files are worked at at once (`flow`). What is finished is not done again, what is
-half-written has no final name (`outputs`), and several processes may share a folder (`folders`).
+half-written has no final name (`outputs`), several processes may share a folder (`folders`), and
+the workers of a cluster may do it all (`cluster`).
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
+from typing import TYPE_CHECKING, NamedTuple, Unpack
 
 from atrous.callable_module import make_callable
 from atrous.errors import AtrousError, DataError, RunError
@@ -19,11 +19,11 @@ from atrous.files import PATIENCE, TEMPORARY, claimed, refusals_told, remove_lef
 from atrous.types import Tell, Track
 
 if TYPE_CHECKING:
+    from atrous.predict.cluster import Cluster
     from atrous.predict.folders import Found, Job, Shard, Wanted
-    from atrous.predict.predictor import Predictor
+    from atrous.predict.outcomes import Outcome
+    from atrous.predict.predictor import Loading, Predictor
     from atrous.predict.raster import Asked, Predicting
-    from atrous.predict.shares import Row
-    from atrous.predict.video.walk import Pace
 
 
 class Predicted(NamedTuple):
@@ -52,6 +52,7 @@ def predict(
     tell: Tell = lambda _: None,
     every: int = 1,
     smoothing: float = 0.0,
+    ray: str = "",
     **options: Unpack["Predicting"],
 ) -> Predicted:
     """Write the masks of pictures, folders and globs as index PNGs with the classes' palette.
@@ -72,7 +73,8 @@ def predict(
     A picture whose files are all there is not done again; one that cannot be predicted is left
     out and listed, and the others go on. `shard` is `I/N`: the part I of N, the same wherever the
     pictures are the same; of rasters it is a part of each. `palette` gives the classes other
-    colours (`palettes`). `options` are those of `load`, and of rasters. `track` wraps the sequence
+    colours (`palettes`). `ray` is the address of a Ray cluster whose workers do it, or `local`
+    (docs/deploy.md). `options` are those of `load`, and of rasters. `track` wraps the sequence
     of jobs, `watch` that of the regions of a raster, `follow` one as long as a video has frames, to
     show progress; `tell` is given lines for a person.
 
@@ -86,6 +88,7 @@ def predict(
     from atrous.predict.flow import lanes_for
     from atrous.predict.folders import Wanted, lanes_wanted, pictures, shard_of
     from atrous.predict.note import about_masks, mark
+    from atrous.predict.outcomes import How, Shown, outcomes
     from atrous.predict.predictor import load
     from atrous.predict.raster import take_asked
     from atrous.predict.video.walk import checked_pace
@@ -98,28 +101,43 @@ def predict(
     if not find_spec("rasterio"):
         found = _without_geotiffs(found, tell)
     asked = take_asked(options, confidence=confidence, shard=part)
-    pace, lanes = checked_pace(every, smoothing), lanes_wanted(found, part)
-    options.setdefault("lanes", lanes_for(options.get("threads", 0), pictures=lanes))
-    predictor = load(run_or_file, **options)
-    if palette is not None:
-        from atrous.predict.palettes import recoloured
+    pace = checked_pace(every, smoothing)
+    with _cluster(ray, options, part) as cluster:
+        if cluster:
+            cluster.settle(options)
+        lanes = lanes_for(options.get("threads", 0), pictures=lanes_wanted(found, part))
+        options.setdefault("lanes", lanes)
+        predictor = load(run_or_file, **options)
+        if palette is not None:
+            from atrous.predict.palettes import recoloured
 
-        predictor = replace(predictor, classes=recoloured(predictor.classes, palette))
-    jobs = _planned(found, out, predictor, wanted, run_or_file, asked=asked)
-    tell(predictor.note)
-    about = {**about_masks(predictor, options.get("output_stride", 0)), **pace.facts()}
-    do = partial(_outcome, predictor=predictor, wanted=wanted, tell=tell)
-    of = partial(_of_raster, predictor=predictor, asked=asked, about=about, watch=watch, tell=tell)
-    clip = partial(
-        _of_video, predictor=predictor, wanted=wanted, pace=pace, track=follow, tell=tell
-    )
-    with _place(out, part) as within:
-        mark(out, about, jobs, wanted, within=within)
-        own = part.of([job for job in jobs if not job.is_raster])
-        own += [job for job in jobs if job.is_raster]  # of which each shard does a part
-        do, of = partial(do, within=within), partial(of, within=within)
-        clip = partial(clip, within=within)
-        return _done(own, out, predictor, do, of, clip, within=within, track=track)
+            predictor = replace(predictor, classes=recoloured(predictor.classes, palette))
+        jobs = _planned(found, out, predictor, wanted, run_or_file, asked=asked)
+        tell(predictor.note)
+        about = {**about_masks(predictor, options.get("output_stride", 0)), **pace.facts()}
+        with _place(out, part) as within:
+            mark(out, about, jobs, wanted, within=within)
+            own = part.of([job for job in jobs if not job.is_raster])
+            own += [job for job in jobs if job.is_raster]  # of which each shard does a part
+            how = How(wanted, asked, pace, about, within)
+            shown = Shown(track, watch, follow, tell)
+            if cluster:
+                done = cluster.outcomes(own, predictor, run_or_file, options, how, shown)
+            else:
+                done = outcomes(own, predictor, how, shown)
+            return _told(done, out, predictor, within=within)
+
+
+@contextmanager
+def _cluster(address: str, options: "Loading", part: "Shard") -> Iterator["Cluster | None"]:
+    """The cluster that is asked for, if one is."""
+    if not address:
+        yield None
+        return
+    from atrous.predict.cluster import hired
+
+    with hired(address, options, part) as cluster:
+        yield cluster
 
 
 def _without_geotiffs(found: "Found", tell: Tell) -> "Found":
@@ -135,38 +153,19 @@ def _without_geotiffs(found: "Found", tell: Tell) -> "Found":
     )
 
 
-def _done(
-    jobs: Sequence["Job"],
-    out: Path,
-    predictor: "Predictor",
-    do: Callable[["Job"], "Row | AtrousError"],
-    do_raster: Callable[["Job"], "Row | AtrousError | None"],
-    do_video: Callable[["Job"], "Row | AtrousError"],
-    *,
-    within: Path,
-    track: Track,
+def _told(
+    done: Sequence[tuple["Job", "Outcome"]], out: Path, predictor: "Predictor", *, within: Path
 ) -> Predicted:
-    """Do the jobs, several pictures at once, and bring the shares of `out` up to date."""
-    from atrous.predict.flow import in_flight, threads_for
+    """Bring the shares of `out` up to date, and tell what became of the jobs."""
     from atrous.predict.shares import FILE, update_shares
 
-    plain = [job for job in jobs if not job.is_walked]
-    threads = min(len(plain), threads_for(predictor.engine))
-    with closing(in_flight(do, plain, threads=threads)) as outcomes:
-        done: list[Row | AtrousError | None] = [
-            outcome for _, outcome in zip(track(plain), outcomes, strict=True)
-        ]
-    walked = [job for job in jobs if job.is_walked]
-    done += [do_raster(job) if job.is_raster else do_video(job) for job in walked]
-    jobs = [*plain, *walked]
-    pairs = zip(jobs, done, strict=True)
-    rows = {job.name: row for job, row in pairs if row and not isinstance(row, AtrousError)}
+    rows = {job.name: row for job, row in done if row and not isinstance(row, AtrousError)}
     with claimed(out, patience=PATIENCE), refusals_told(out / FILE):
         update_shares(out, rows, predictor.classes, within=within)
-    failures = tuple(error for error in done if isinstance(error, AtrousError))
+    failures = tuple(error for _, error in done if isinstance(error, AtrousError))
     if failures and not rows and not any(isinstance(error, DataError) for error in failures):
         raise failures[0]  # not the pictures are wrong
-    return Predicted(tuple(job.mask for job in jobs if job.name in rows), failures)
+    return Predicted(tuple(job.mask for job, _ in done if job.name in rows), failures)
 
 
 def _planned(
@@ -194,80 +193,6 @@ def _planned(
             probabilities=wanted.probabilities,
         )
     return jobs
-
-
-def _outcome(
-    job: "Job", *, predictor: "Predictor", wanted: "Wanted", within: Path, tell: Tell
-) -> "Row | AtrousError":
-    """What became of a job: the row of its mask, or why there is none."""
-    from atrous.predict.outputs import finished, write_outputs
-
-    if row := finished(job, wanted, predictor.classes):
-        return row
-    try:
-        prediction = predictor(job.image)
-        if prediction.cut.mode != "whole":
-            tell(f"{job.image}: {prediction.cut}")
-        return write_outputs(prediction, job, wanted, within=within)
-    except RunError:  # no other picture would fare better
-        raise
-    except AtrousError as error:
-        return _left_out(job, error, tell)
-
-
-def _of_raster(
-    job: "Job",
-    *,
-    predictor: "Predictor",
-    asked: "Asked",
-    about: dict[str, Any],
-    within: Path,
-    watch: Track,
-    tell: Tell,
-) -> "Row | AtrousError | None":
-    """What became of a raster; None: other shards have parts of it to do."""
-    from atrous.predict.raster import Targets, predict_raster
-
-    wanted = {"confidence": asked.confidence, "polygons": asked.polygons}
-    targets = Targets.of(job.out, job.stem, **wanted)
-    source, how = job.address or job.image, {"within": within, "watch": watch, "tell": tell}
-    try:
-        return predict_raster(predictor, source, job.name, targets, asked, about=about, **how)
-    except RunError:
-        raise
-    except AtrousError as error:
-        return _left_out(job, error, tell)
-
-
-def _of_video(
-    job: "Job",
-    *,
-    predictor: "Predictor",
-    wanted: "Wanted",
-    pace: "Pace",
-    within: Path,
-    track: Track,
-    tell: Tell,
-) -> "Row | AtrousError":
-    """What became of a video: its row of shares, or why there is none."""
-    from atrous.predict.video.walk import predict_clip
-
-    try:
-        how = {"within": within, "track": track, "tell": tell}
-        return predict_clip(job, predictor, wanted, pace, **how)
-    except RunError:
-        raise
-    except AtrousError as error:
-        return _left_out(job, error, tell)
-
-
-def _left_out(job: "Job", error: AtrousError, tell: Tell) -> AtrousError:
-    source = job.address or str(job.image)
-    tell(f"left out: {source} ({error.found})")
-    if isinstance(error, DataError) or error.where == source:
-        return error
-    told = {"allowed": error.allowed, "fix": error.fix}  # for its picture, which it lacks
-    return type(error)(source, found=f"{error.where} {error.found}", **told)
 
 
 @contextmanager

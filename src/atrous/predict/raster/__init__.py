@@ -7,7 +7,8 @@ plan that all share (`plan`); once the parts hold all regions, the files are wri
 """
 
 import os
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -103,8 +104,30 @@ def predict_raster(
     """
     if row := finished(targets, predictor):
         return row
-    check_asked(predictor, source, asked)
     parts = targets.parts
+    with begun(predictor, source, name, parts, asked, about=about) as (plan, answers):
+        _work(answers, plan, parts, asked.shard, threads=1 + predictor.engine.lanes, watch=watch)
+    return assembled(targets, within=within, tell=tell)
+
+
+@contextmanager
+def begun(
+    predictor: Predictor,
+    source: str | Path,
+    name: str,
+    parts: Path,
+    asked: Asked,
+    *,
+    about: dict[str, Any],
+) -> Iterator[tuple[Plan, Answers]]:
+    """The plan of a raster, which lies in its folder of `parts` now, and who answers for regions.
+
+    Raises:
+        ImageError: it cannot be read, or is none for this model.
+        RunError: the folder cannot be written to, or holds parts made in another way.
+        RecipeError, WeightsError: as `load`.
+    """
+    check_asked(predictor, source, asked)
     make_folder(parts)
     size = raster_size(source)
     cut = _cut(predictor, size)
@@ -124,11 +147,8 @@ def predict_raster(
             asked.simplify,
             placed(raster),
         )
-        plan = agreed(parts, plan)
         sure = asked.confidence or bool(asked.polygons)  # which tell theirs
-        answers = Answers(predictor, raster, confidence=sure)
-        _work(answers, plan, parts, asked.shard, threads=1 + predictor.engine.lanes, watch=watch)
-    return assembled(targets, within=within, tell=tell)
+        yield agreed(parts, plan), Answers(predictor, raster, confidence=sure)
 
 
 def finished(targets: Targets, predictor: Predictor) -> Row | None:
