@@ -10,12 +10,20 @@ from atrous.classes import TRANSPARENT
 from atrous.data.images.refusals import any_error_is_ours
 from atrous.data.rasters import Place, gdal
 from atrous.data.rasters.gdal import opened
-from atrous.data.windows.placing import bounds_of, check_meet, check_placed, unplaced
+from atrous.data.windows.placing import (
+    bounds_of,
+    carried,
+    check_meet,
+    check_placed,
+    corners_of,
+    unplaced,
+)
 from atrous.data.windows.window import Box, Source
 from atrous.errors import MaskError
 from atrous.types import Size
 
 SAME = 0.01  # of a pixel: grids that differ by less are one
+EXACT = 1e-6  # of a pixel: how far a place may be off; rasterio's VRT takes no 0
 OUTSIDE = -(2**31)  # where the labels do not reach
 _WHOLE = ("uint8", "int8", "uint16", "int16", "uint32", "int32")
 
@@ -39,7 +47,7 @@ class LabelRaster:
         if transform.is_identity:
             raise unplaced(source.labels, source.image)
         check_placed(source, place, own)
-        check_meet(source, place, size, bounds_of(transform, self.dataset.shape), own)
+        check_meet(source, place, size, bounds_of(transform, Box(0, 0, *self.dataset.shape)), own)
         self._warped = None
         if not self._is_grid(place, size):
             self._warped = self._on_grid(place, size)
@@ -60,18 +68,15 @@ class LabelRaster:
                 known = np.bool_(True)
             else:
                 known = source.read_masks(1, window=window) > 0
-        return np.where(known, values, TRANSPARENT).astype(np.int32)
+        return np.where(known, values.astype(np.int32), np.int32(TRANSPARENT))
 
     def _is_grid(self, place: Place, size: Size) -> bool:
         """Whether pixels are those of the picture, but for what rounding leaves."""
         if self.dataset.shape != size or self.dataset.crs != place.crs:
             return False
-        there = ~place.transform @ self.dataset.transform
-        moves = [
-            np.hypot(*np.subtract(there * corner, corner))
-            for corner in [(0, 0), (0, size[0]), (size[1], 0), (size[1], size[0])]
-        ]
-        return max(moves) < SAME
+        corners = corners_of(Box(0, 0, *size))
+        there = carried(~place.transform, carried(self.dataset.transform, corners))
+        return bool(np.abs(there - corners).max() < SAME)
 
     def _on_grid(self, place: Place, size: Size) -> Any:
         from rasterio.enums import Resampling
@@ -87,7 +92,7 @@ class LabelRaster:
                 height=size[0],
                 width=size[1],
                 resampling=Resampling.nearest,
-                tolerance=0,
+                tolerance=EXACT,
                 dtype="int32",
                 nodata=OUTSIDE,
                 init_dest_nodata=True,

@@ -3,11 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float64
+
 from atrous.data.rasters import Place, gdal
-from atrous.data.windows.window import Source
+from atrous.data.windows.window import Box, Source
 from atrous.errors import DataError
 from atrous.types import Size
 
+Points = Float64[np.ndarray, "N 2"]  # x and y
 Bounds = tuple[float, float, float, float]  # left, bottom, right, top
 
 
@@ -37,11 +41,23 @@ def unplaced(path: Path, other: Path, *, points: bool = False) -> DataError:
     )
 
 
-def bounds_of(transform: Any, size: Size) -> Bounds:
-    """The bounds of a raster."""
-    corners = [(0, 0), (0, size[0]), (size[1], 0), (size[1], size[0])]
-    x, y = zip(*(transform * corner for corner in corners), strict=True)
-    return min(x), min(y), max(x), max(y)
+def carried(transform: Any, points: Points) -> Points:
+    """Where an affine transform carries points."""
+    a, b, c, d, e, f = transform[:6]
+    return points @ np.array([[a, d], [b, e]]) + (c, f)
+
+
+def corners_of(box: Box) -> Points:
+    """The corners of a part of a raster: x to the right, y down."""
+    top, left, bottom, right = box
+    return np.array([(left, top), (left, bottom), (right, top), (right, bottom)], np.float64)
+
+
+def bounds_of(transform: Any, box: Box) -> Bounds:
+    """The bounds, on the ground, of a part of a raster."""
+    there = carried(transform, corners_of(box))
+    (left, bottom), (right, top) = there.min(0).tolist(), there.max(0).tolist()
+    return left, bottom, right, top
 
 
 def brought(bounds: Bounds, crs: Any, to: Any) -> Bounds:
@@ -62,7 +78,7 @@ def check_meet(source: Source, place: Place, size: Size, labels: Bounds, crs: An
     Raises:
         DataError: they do not.
     """
-    raster = bounds_of(place.transform, size)
+    raster = bounds_of(place.transform, Box(0, 0, *size))
     try:
         there = brought(labels, crs, place.crs)
         meet = (

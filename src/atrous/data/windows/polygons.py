@@ -9,12 +9,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, Int32, Int64, Shaped
+from jaxtyping import Int32, Int64, Shaped
 
 from atrous.classes import IGNORE, TRANSPARENT
 from atrous.data.images.refusals import any_error_is_ours
 from atrous.data.rasters import Place, gdal
-from atrous.data.windows.placing import Bounds, brought, check_meet, check_placed
+from atrous.data.windows.placing import (
+    Bounds,
+    Points,
+    bounds_of,
+    brought,
+    carried,
+    check_meet,
+    check_placed,
+)
 from atrous.data.windows.window import Box, Source
 from atrous.errors import DataError
 from atrous.types import Size
@@ -109,11 +117,8 @@ class Polygons:
             )
 
     def _in_file(self, box: Box) -> tuple[Outlines, Int64[np.ndarray, " N"]]:
-        corners = [(x, y) for x in (box.left, box.right) for y in (box.top, box.bottom)]
-        x, y = zip(*(self.place.transform * corner for corner in corners), strict=True)
-        left, bottom, right, top = brought(
-            (min(x), min(y), max(x), max(y)), self.place.crs, self.crs
-        )
+        here = bounds_of(self.place.transform, box)
+        left, bottom, right, top = brought(here, self.place.crs, self.crs)
         wide, high = (right - left) / 10, (top - bottom) / 10  # edges are straight there
         around = left - wide, bottom - high, right + wide, top + high
         found = _read(self.source.labels, self.layer, self.source.field, bbox=around)
@@ -127,14 +132,13 @@ class Polygons:
 
         there = ~self.place.transform
 
-        def pixels(points: Float64[np.ndarray, "N 2"]) -> Float64[np.ndarray, "N 2"]:
-            x, y = points.T
+        def pixels(points: Points) -> Points:
             if self.crs != self.place.crs:
                 with gdal():
                     from rasterio.warp import transform
 
-                    x, y = map(np.asarray, transform(self.crs, self.place.crs, x, y))
-            return np.stack(there * (x, y), axis=1)
+                    points = np.stack(transform(self.crs, self.place.crs, *points.T), axis=1)
+            return carried(there, points)
 
         flat = shapely.force_2d(outlines)
         return shapely.transform(flat, pixels), self._labels(ids, values)

@@ -1,6 +1,7 @@
 """Windows -> pixels and labels, through files that stay open.
 
-What is open is kept by process: a data worker that was forked opens files of its own.
+What is open is kept by process, for a data worker that was forked opens files of its own, and
+by the state of the file, for one that was written anew is another.
 """
 
 import os
@@ -11,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from atrous.classes import TRANSPARENT
+from atrous.data.images.refusals import any_error_is_ours
 from atrous.data.rasters import Pixels, Raster
 from atrous.data.rasters.raster import open_anywhere
 from atrous.data.windows.label_rasters import LabelRaster
@@ -48,7 +50,7 @@ def labels_of(window: Window) -> RawMask:
     known = known_of(window)
     if not known.any():
         return np.full(known.shape, TRANSPARENT, np.int32)
-    labels = _labels(window.source, os.getpid()).read(window.box)
+    labels = _labels_of(window.source).read(window.box)
     return labels if known.all() else np.where(known, labels, np.int32(TRANSPARENT))
 
 
@@ -58,25 +60,37 @@ def check_source(source: Source) -> None:
     Raises:
         DataError: they do not, or nothing says where one of them lies.
     """
-    _labels(source, os.getpid())
+    _labels_of(source)
 
 
 def raster_of(path: Path) -> Raster:
     """The open raster of a file, of this process."""
-    return _raster(path, os.getpid())
+    return _raster(path, _state(path))
 
 
 def _read(window: Window) -> Pixels:
     return raster_of(window.source.image).read(window.box.rows, window.box.columns)
 
 
+def _labels_of(source: Source) -> LabelRaster | Polygons:
+    return _labels(source, _state(source.image), _state(source.labels))
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    with any_error_is_ours(path):
+        told = path.stat()
+    return os.getpid(), told.st_size, told.st_mtime_ns
+
+
 @lru_cache(maxsize=RASTERS)
-def _raster(path: Path, process: int) -> Raster:
+def _raster(path: Path, state: tuple[int, ...]) -> Raster:
     return open_anywhere(path, room=CACHE)
 
 
 @lru_cache(maxsize=LABELS)
-def _labels(source: Source, process: int) -> LabelRaster | Polygons:
+def _labels(
+    source: Source, image: tuple[int, ...], labels: tuple[int, ...]
+) -> LabelRaster | Polygons:
     raster = raster_of(source.image)
     kind = Polygons if is_polygons(source.labels) else LabelRaster
     return kind(source, raster.place, raster.size)
