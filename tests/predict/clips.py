@@ -13,6 +13,7 @@ av: Any = pytest.importorskip("av", reason="PyAV, of the extra `video`, is not i
 
 TIME_BASE = Fraction(1, 1000)
 SIZE = (48, 64)
+RATE = 32000  # of sound
 QUARTER = (0, 1, -1, 0)  # what phones held upright write: turn it clockwise to see it
 
 
@@ -46,7 +47,7 @@ def write_clip(
         options = {"crf": "8", "bf": "2"} if codec == "libx264" else {"qmin": "1", "qmax": "2"}
         video = out.add_stream(codec, rate=25, options=options)
         video.pix_fmt, video.codec_context.time_base = "yuv420p", TIME_BASE
-        noise = out.add_stream(sound, rate=16000) if sound else None
+        noise = out.add_stream(sound, rate=RATE) if sound else None
         for number, pixels in enumerate(frames):
             if number == 0:
                 video.height, video.width = pixels.shape[:2]
@@ -55,8 +56,8 @@ def write_clip(
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format="yuv420p")
             frame.pts, frame.time_base = times[number] if times else 40 * number, TIME_BASE
             out.mux(video.encode(frame))
-            if noise and number % 2 == 0:
-                _add_noise(out, noise, number // 2)
+            if noise:
+                _add_noise(out, noise, number)
         out.mux(video.encode(None))
         if noise:
             out.mux(noise.encode(None))
@@ -68,9 +69,9 @@ def _add_noise(out: Any, track: Any, number: int) -> None:
     kind = track.codec_context.format.name
     values = random.normal(0, 0.1, (1, 1024)).astype(np.float32)
     if not kind.startswith("flt"):
-        values = (values * 9999).astype(np.int16)
+        values = (values * 9999).astype(np.int32 if kind.startswith("s32") else np.int16)
     frame = av.AudioFrame.from_ndarray(values, format=kind, layout="mono")
-    frame.sample_rate, frame.pts, frame.time_base = 16000, 1024 * number, Fraction(1, 16000)
+    frame.sample_rate, frame.pts, frame.time_base = RATE, 1024 * number, Fraction(1, RATE)
     out.mux(track.encode(frame))
 
 

@@ -189,8 +189,8 @@ def _clip(path: Path, container: Any, sound: bool) -> Clip:
 
 def _is_cover(stream: Any) -> bool:
     """Whether it is one picture that a player shows with music."""
-    disposition = int(getattr(stream, "disposition", 0) or 0)
-    return bool(disposition & _COVER)
+    disposition = stream.disposition  # a number, of some versions of PyAV a set of flags
+    return bool(getattr(disposition, "value", disposition) & _COVER)
 
 
 def _time(decoded: Any, clip: Clip) -> int:
@@ -250,7 +250,7 @@ def _refuse(url: str, *_: object) -> NoReturn:
 
 @contextmanager
 def _errors_told(path: Path) -> Iterator[None]:
-    """Whatever a decoder raises becomes a `DataError` that names the file."""
+    """What a decoder raises becomes a `DataError` that names the file."""
     try:
         yield
     except (AtrousError, GeneratorExit):
@@ -263,7 +263,7 @@ def _errors_told(path: Path) -> Iterator[None]:
         raise _unreadable(path, "does not fit into memory") from error
     except EOFError as error:
         raise _unreadable(path, "ends where frames should be") from error
-    except Exception as error:
+    except (_library().FFmpegError, OSError, ValueError, ArithmeticError) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise _unreadable(path, f"cannot be decoded ({' '.join(reason.split())})") from error
 

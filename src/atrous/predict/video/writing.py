@@ -54,7 +54,7 @@ class Overlay:
                 format="yuv420p", dst_colorspace=_COLOURS.get(clip.stream.codec_context.colorspace)
             )
             frame.pts, frame.time_base = pts, clip.time_base
-            if length and hasattr(frame, "duration"):  # PyAV 14 has none
+            if length and hasattr(frame, "duration"):  # PyAV 14.2 has none
                 frame.duration = length
             self._container.mux(self._video.encode(frame))
 
