@@ -21,6 +21,7 @@ LOCAL, RUNNING = "local", "auto"
 KNOCK = 5.0  # seconds until a port must answer
 PATIENCE = 60  # seconds until Ray must, and each of its machines
 STORE = 256 << 20  # bytes of Ray's own memory: names go through it, and rows of shares
+LONGEST = 250  # characters of what Ray says
 LOGGERS = ("ray", "ray.data")
 ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
 # Ray's name for: an address that other machines know. Without one, it listens to this one alone.
@@ -128,7 +129,7 @@ def _session(ray: Any, address: str) -> Iterator[None]:
         with _standard_error_closed():
             ray.init(**facts)
     except Exception as error:  # of many kinds
-        raise _unreachable(address, _last_line(str(error))) from error
+        raise _unreachable(address, _cause(str(error))) from error
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)  # Ray takes it
@@ -152,7 +153,7 @@ def _knock(address: str) -> None:
     except subprocess.TimeoutExpired:
         raise _unreachable(address, f"Ray has no answer in {PATIENCE} s") from None
     if told.returncode:
-        raise _unreachable(address, _last_line(told.stderr))
+        raise _unreachable(address, _cause(told.stderr))
 
 
 def _machines(ray: Any) -> list[dict[str, Any]]:
@@ -224,9 +225,16 @@ def _refused(address: str, found: str, allowed: str, fix: str) -> AtrousError:
     return RunError(f"Ray at {address}", found=found, allowed=allowed, fix=fix)
 
 
-def _last_line(text: str) -> str:
+def _cause(text: str) -> str:
+    """The line of a traceback that says why: Ray's own error, wrapped in others, or the last.
+
+    Example:
+        >>> _cause("Traceback:\\n  ray.exceptions.E: a token is missing\\nConnectionError: failed")
+        'ray.exceptions.E: a token is missing'
+    """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:250] if lines else ""
+    own = [line for line in lines if line.startswith("ray.exceptions.")]
+    return (own or lines or [""])[-1][:LONGEST]
 
 
 @contextmanager
@@ -291,6 +299,10 @@ class _Others(TextIOBase):
 
     def fileno(self) -> int:
         return self._stream.fileno()
+
+    @property
+    def closed(self) -> bool:
+        return self._stream.closed
 
     def isatty(self) -> bool:
         return self._stream.isatty()
