@@ -12,7 +12,8 @@ from atrous.cli import app
 ROOT = Path(__file__).parents[1]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 EVERYWHERE = {"--set", "--config", "--json", "--help"}
-PAGES = ["README.md", *(f"docs/{n}.md" for n in "crf deploy doctor lineage results".split())]
+NAMES = "crf deploy doctor lineage rasters results video".split()
+PAGES = ["README.md", *(f"docs/{name}.md" for name in NAMES)]
 
 
 def blocks(page, language):

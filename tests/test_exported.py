@@ -276,7 +276,9 @@ def test_values_inside_are_not_taken_for_others():
         | st.builds(Spread, st.booleans(), st.integers(1, 64)),
         mean=st.tuples(*[st.floats(-1e6, 1e6)] * 3),
         dtype=st.sampled_from(["uint8", "uint16", "float32"]),
-        global_parts=st.lists(st.text(), max_size=3).map(tuple),
+        inexact=st.text(),
+        room=st.integers(0, 10**6),
+        pooled_stride=st.integers(0, 64),
         classes=st.lists(st.text(), min_size=2, max_size=2, unique=True).map(
             lambda names: Classes(tuple(names), task="binary", remap={-1: "ignore", 4: 1})
         ),

@@ -19,6 +19,7 @@ os.umask(UMASK)
 LOCK = ".lock"
 TEMPORARY = ".atrous-"  # what an interrupted write leaves behind begins with this
 WAIT = 0.02  # seconds between two looks at a lock
+PATIENCE = 60.0  # seconds that a process waits for another to write one of the small files
 _HELD: set[tuple[int, str]] = set()  # folders that a thread of a process holds
 _GUARD = Lock()
 

@@ -1,6 +1,7 @@
 """What this machine has."""
 
 import os
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +17,19 @@ def cores() -> int:
     else:
         there = os.cpu_count() or 1
     return min(there, quota(CGROUPS) or there)
+
+
+def memory() -> int:
+    """Bytes of memory that this process may use: the machine's, or its container's; 0 = unknown."""
+    try:
+        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # Windows has no such call
+        return 0
+    limits = [there]
+    for file in ("memory.max", "memory/memory.limit_in_bytes"):  # "max" is no limit
+        with suppress(OSError, ValueError):
+            limits.append(int((CGROUPS / file).read_text()))
+    return min(limits)
 
 
 @cache

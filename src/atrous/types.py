@@ -71,6 +71,21 @@ class Spread(NamedTuple):
 Placement = Grid | Spread
 
 
+class Tiling(NamedTuple):
+    """How a picture can be cut so that the logits of its tiles are those of the whole."""
+
+    alignment: int = 1
+    """Pixels: tiles begin at multiples of it, and pictures are padded to one."""
+    halo: int = 0
+    """Pixels around a tile that its cells need."""
+    means: int = 0
+    """Means over the whole picture that must be known before, by a pass over it each."""
+    inexact: str = ""
+    """Why tiles differ even so, in words; empty where they do not."""
+    room: int = 0
+    """Bytes of memory a pixel, about, while the network answers; 0 = not known."""
+
+
 class Statistics(NamedTuple):
     """Mean and standard deviation of each band of a data set's pictures, in pixel values."""
 

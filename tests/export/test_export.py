@@ -377,7 +377,8 @@ class TestManifest:
 def test_tiles_are_as_exact_as_the_network_lets_them_be(name, options, mode):
     tiles = tiles_of(build(name, num_classes=2, **options))
     assert tiles.tiling == mode
-    assert (mode == "exact") == (not tiles.global_parts)
+    assert (mode == "blend") == bool(tiles.inexact) and tiles.room > 0
+    assert tiles.pooled_stride == (16 if mode == "two-pass" else 0)
 
 
 def test_tiles_of_a_network_of_unknown_reach_are_blended():
@@ -390,4 +391,6 @@ def test_tiles_of_a_network_of_unknown_reach_are_blended():
     model = build("fcn_basic", num_classes=2)
     layers = model.encoder.get_submodule("layers")
     model.encoder.set_submodule("layers", nn.Sequential(layers, Waves()))
-    assert tiles_of(model) == (8, 0, "blend", ())
+    tiles = tiles_of(model)
+    assert (tiles.alignment, tiles.halo, tiles.tiling) == (8, 0, "blend")
+    assert "fft" in tiles.inexact

@@ -171,6 +171,7 @@ class TestEveryModel:
         assert inputs.pop("images") == ["N", "H", "W", 3]
         assert outputs.pop("logits") == ["N", 3, "h", "w"]
         pooled = [graph.channels, 1, 1]
+        assert inputs.pop("counted", [0, 1])[:2] == (["N", 1] if graph.channels else [0, 1])
         assert inputs == ({"pooled": [1, *pooled]} if graph.channels else {})
         assert outputs == ({"pooled_features": ["N", *pooled]} if graph.channels else {})
 
@@ -193,6 +194,18 @@ class TestEveryModel:
             features = graph.model.encoder(graph.model.pictures(torch.from_numpy(images)))[-1]
         mean = features.mean((2, 3), keepdim=True).numpy()
         found = graph(images)["pooled_features"]
+        np.testing.assert_allclose(found, mean, rtol=1e-3, atol=1e-4 * np.abs(mean).max())
+
+    def test_cells_that_do_not_count_are_not_in_the_mean(self, graph):
+        if not graph.channels:
+            return
+        images, stride = pixels(1, 96, 64, 3), graph.model.encoder.strides[-1]
+        counted = np.zeros((1, 1, 96 // stride, 64 // stride), np.float32)
+        counted[:, :, 1:, :2] = 1
+        with torch.inference_mode():
+            features = graph.model.encoder(graph.model.pictures(torch.from_numpy(images)))[-1]
+        mean = features[:, :, 1:, :2].mean((2, 3), keepdim=True).numpy()
+        found = graph(images, counted=counted)["pooled_features"]
         np.testing.assert_allclose(found, mean, rtol=1e-3, atol=1e-4 * np.abs(mean).max())
 
     def test_whole_numbers_answer_nearly_as_floats_in_both_runtimes(self, graph):

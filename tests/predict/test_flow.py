@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atrous.classes import Classes
-from atrous.predict.flow import AHEAD, in_flight, lanes_for
+from atrous.predict.flow import AHEAD, in_flight, lanes_for, read_ahead
 from atrous.predict.predictor import Predictor
 from atrous.types import Grid
 
@@ -34,6 +34,49 @@ def test_an_endless_stream_is_read_only_so_far_ahead():
     assert [next(results) for _ in range(5)] == [0, 1, 2, 3, 4]
     assert next(read) <= 5 + AHEAD * 3 + 1
     results.close()
+
+
+def test_so_many_are_begun_and_no_more():
+    read = count()
+    results = in_flight(lambda item: item, read, threads=3, most=5)
+    assert [next(results) for _ in range(4)] == [0, 1, 2, 3]
+    assert next(read) == 4 + 5 - 1
+    results.close()
+
+
+def test_items_are_read_ahead_in_order_by_another_thread():
+    def source():
+        for item in range(20):
+            readers.add(threading.get_ident())
+            read.append(item)
+            yield item
+
+    readers, read = set(), []
+    items = read_ahead(source(), most=3)
+    assert next(items) == 0
+    rest = [*items]
+    assert rest == [*range(1, 20)] == read[1:] and readers != {threading.get_ident()}
+    assert len(readers) == 1
+
+
+def test_reading_ahead_ends_with_its_error_and_with_whoever_stops_asking():
+    def source():
+        for item in count():
+            if item == 30:
+                raise ValueError("the thirty-first")
+            read.append(item)
+            yield item
+
+    read: list[int] = []
+    items = read_ahead(source(), most=3)
+    assert [next(items) for _ in range(10)] == [*range(10)]
+    assert len(read) <= 10 + 3
+    with pytest.raises(ValueError, match="the thirty-first"):
+        list(items)
+    items = read_ahead(count(), most=3)
+    next(items)
+    items.close()
+    assert not [t for t in threading.enumerate() if t.name.startswith("atrous-reading")]
 
 
 @pytest.mark.parametrize("threads", [1, 3])

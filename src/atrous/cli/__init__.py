@@ -31,6 +31,7 @@ app = App(
 recipe_app = App(name="recipe", help="Options of a run.")
 app.command(recipe_app)
 app.command(predicting.predict)
+app.command(predicting.merge)
 app.command(predicting.evaluate)
 app.command(exporting.export)
 app.command(exporting.verify)

@@ -9,6 +9,11 @@ from atrous.recipe import Recipe, make_recipe
 if TYPE_CHECKING:
     from atrous.predict.predictor import Loading
 
+OF_FILES = tuple(
+    f"predict.{name}"
+    for name in "geotiff overviews polygons simplify remote every smoothing".split()
+)
+
 
 def answering(
     sets: tuple[str, ...],
@@ -17,20 +22,37 @@ def answering(
     precision: str | None = None,
     threads: int | None = None,
     manifest: Path | None = None,
+    of_files: bool = False,
+    **others: str | int | None,
 ) -> "Loading":
     """What a command asks of `load`: what flags and `--set` name, and nothing else.
 
-    What is named counts though it is the default here: `verify` has others.
+    What is named counts though it is the default here: `verify` has others. `others` are flags
+    by the names of their keys under `predict`. Keys `of_files` are for `predict`.
     """
     flags = {"predict.engine": engine, "predict.precision": precision, "threads": threads}
+    flags |= {f"predict.{name}": value for name, value in others.items()}
     recipe, named = answering_recipe(sets, flags), [*map(_key, sets)]
     named += [key for key, value in flags.items() if value is not None]
+    if not of_files:
+        _refuse_of_files(sets)
     asked: dict[str, Any] = {"manifest": manifest} if manifest else {}
     for key in named:
         *table, name = key.split(".")
         asked[name] = getattr(recipe.predict if table else recipe, name)
     loading: Loading = asked  # pyright: ignore[reportAssignmentType]
     return loading
+
+
+def _refuse_of_files(sets: tuple[str, ...]) -> None:
+    for text in sets:
+        if _key(text) in OF_FILES:
+            raise RecipeError(
+                f"--set {text}",
+                found=f"{_key(text)} has no effect here",
+                allowed="it says what `atrous predict` makes of rasters and videos",
+                fix="Leave it out.",
+            )
 
 
 def answering_recipe(sets: tuple[str, ...], flags: dict[str, Any] | None = None) -> Recipe:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -16,7 +16,7 @@ Model = Annotated[Path, Parameter(help="A run folder, a weights file or an expor
 def predict(
     run_or_file: Model,
     /,
-    *inputs: Annotated[str, Parameter(help="Pictures, folders, globs.")],
+    *inputs: Annotated[str, Parameter(help="Pictures, videos, folders, globs.")],
     out: Annotated[Path, Parameter(help="Folder for the masks.")],
     overlay: Annotated[
         bool, Flag, Parameter(help="Also write pictures under their masks.")
@@ -32,6 +32,16 @@ def predict(
         Parameter(help="Colours: voc, cityscapes, camvid, a dataset.toml, or #rrggbb a line."),
     ] = None,
     shard: Annotated[str, Parameter(help="Do the part I of N: I/N.")] = "1/1",
+    tile: Annotated[
+        str | None, Parameter(help="Cut large pictures: auto, exact, blend or off.")
+    ] = None,
+    memory: Annotated[
+        int | None, Parameter(help="MiB that the network may hold; else half of all.")
+    ] = None,
+    every: Annotated[int | None, Parameter(help="Of videos, every Nth frame.")] = None,
+    ray: Annotated[
+        str, Parameter(help="By the workers of a Ray cluster: HOST:PORT, auto or local.")
+    ] = "",
     engine: Engine = None,
     precision: Precision = None,
     threads: Threads = None,
@@ -41,32 +51,42 @@ def predict(
 ) -> int:
     """Write the masks of pictures as index PNGs with the classes' palette.
 
-    Those of a multilabel model are folders with a 0/255 PNG a class. What is finished is not done
+    Those of a multilabel model are folders with a 0/255 PNG a class; those of georeferenced
+    pictures, and of such that are too large for memory, GeoTIFFs. What is finished is not done
     again: go on with the same command. Exit code 1: some pictures were left out, and are listed.
     """
     from atrous.cli.options import answering
     from atrous.cli.progress import Progress
     from atrous.predict import predict as predicted
 
-    options = answering(set, engine=engine, precision=precision, threads=threads, manifest=manifest)
+    named = {"engine": engine, "precision": precision, "threads": threads, "manifest": manifest}
+    options = answering(set, **named, tile=tile, memory=memory, every=every, of_files=True)
+    wanted = {"overlay": overlay, "probabilities": probabilities, "confidence": confidence}
+    asked: dict[str, Any] = {"out": out, "palette": palette, "shard": shard, **wanted}
     try:
         with Progress("predicting") as progress:
-            masks, failures = predicted(
-                run_or_file,
-                inputs,
-                out=out,
-                overlay=overlay,
-                probabilities=probabilities,
-                confidence=confidence,
-                palette=palette,
-                shard=shard,
-                track=progress.track,
-                tell=progress.line,
-                **options,
-            )
+            shown = {"track": progress.track, "watch": progress.watch, "follow": progress.follow}
+            asked |= {**shown, "tell": progress.line, "ray": ray, **options}
+            masks, failures = predicted(run_or_file, inputs, **asked)
     except KeyboardInterrupt:
         say("What is finished is kept; the same command goes on.")
         raise
+    return _answered(out, masks, failures, json=json)
+
+
+def merge(
+    out: Annotated[Path, Parameter(help="The --out of `atrous predict --shard`.")],
+    /,
+    *,
+    json: Json = False,
+) -> int:
+    """Write the masks of rasters whose parts several machines made, once all are in one folder.
+
+    Shards that share a folder need it not: the last one does it. Exit code 1: parts are missing.
+    """
+    from atrous.predict.raster.merging import merge as merged
+
+    masks, failures = merged(out, tell=say)
     return _answered(out, masks, failures, json=json)
 
 
@@ -110,7 +130,13 @@ def evaluate(
     from atrous.cli.tables import scores_table
     from atrous.evaluate import evaluate as evaluated
 
-    options = answering(set, engine=engine, precision=precision, threads=threads, manifest=manifest)
+    options = answering(
+        set,
+        engine=engine,
+        precision=precision,
+        threads=threads,
+        manifest=manifest,
+    )
     with Progress("evaluating") as progress:
         evaluation = evaluated(
             run_or_file, data, split=split, out=out, track=progress.track, **options

@@ -23,13 +23,13 @@ class Progress:
             TextColumn("{task.description}"),
             MofNCompleteColumn(),
             BarColumn(bar_width=24),
-            Rate(unit),
+            Rate(),
             TimeLeft(),
             console=self.console,
             transient=True,
             disable=not self.console.is_terminal,
         )
-        self.spoke, self.said = 0.0, 0
+        self.spoke, self.said = 0.0, 0.0
 
     def __enter__(self) -> "Progress":
         return self
@@ -43,35 +43,46 @@ class Progress:
 
     def track(self, items: Sequence[Any]) -> Iterator[Any]:
         """The items; each counts as done when the next is asked for."""
-        task = self.bar.add_task(self.verb, total=len(items))
+        return self._follow(items, [1.0] * len(items), self.verb, self.unit)
+
+    def watch(self, regions: Sequence[Any]) -> Iterator[Any]:
+        """The regions of a raster, which count by their millions of pixels."""
+        return self._follow(regions, [r.pixels / 1e6 for r in regions], "megapixels", "Mpx")
+
+    def follow(self, frames: Sequence[Any]) -> Iterator[Any]:
+        """The frames of a video."""
+        return self._follow(frames, [1.0] * len(frames), "frames", "frames")
+
+    def _follow(
+        self, items: Sequence[Any], worth: Sequence[float], what: str, unit: str
+    ) -> Iterator[Any]:
+        total, done = sum(worth), 0.0
+        task = self.bar.add_task(what, total=round(total), unit=unit)
         self.bar.start()
-        self.spoke, self.said = time.monotonic(), 0
-        for done, item in enumerate(items, 1):
+        self.spoke, self.said = time.monotonic(), 0.0
+        for item, more in zip(items, worth, strict=True):
             yield item
-            self.bar.update(task, completed=done)
+            done += more
+            self.bar.update(task, completed=round(done))
             if not self.console.is_terminal and time.monotonic() - self.spoke > PLAIN_SECONDS:
-                self._speak(done, len(items))
+                self._speak(what, done, total, unit)
         self.bar.stop()
 
-    def _speak(self, done: int, total: int) -> None:
+    def _speak(self, what: str, done: float, total: float, unit: str) -> None:
         """A plain line; the rate is that since the last one, for what is finished goes fast."""
         now = time.monotonic()
         rate = (done - self.said) / (now - self.spoke)
         self.spoke, self.said = now, done
         left = duration((total - done) / rate)
-        self.line(f"{self.verb} {done}/{total}  {paced(rate, self.unit)}  {left} left")
+        self.line(f"{what} {done:.0f}/{total:.0f}  {paced(rate, unit)}  {left} left")
 
 
 class Rate(ProgressColumn):
     """How fast it goes, of late."""
 
-    def __init__(self, unit: str) -> None:
-        super().__init__()
-        self.unit = unit
-
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text(paced(speed, self.unit) if speed else "")
+        return Text(paced(speed, task.fields["unit"]) if speed else "")
 
 
 def paced(rate: float, unit: str) -> str:
@@ -81,7 +92,7 @@ def paced(rate: float, unit: str) -> str:
         >>> paced(2.5, "images"), paced(0.125, "trials")
         ('2.5 images/s', '8.0 s a trial')
     """
-    slow = rate < SLOW and unit != "images"
+    slow = rate < SLOW and unit not in ("images", "Mpx", "frames")
     return f"{1 / rate:.1f} s a {unit.removesuffix('s')}" if slow else f"{rate:.1f} {unit}/s"
 
 

@@ -170,6 +170,7 @@ def assemble(layout: Layout, files: tuple[FileRecord, ...], space: Space) -> Dat
     bands = common_bands(layout.root, files)
     dtype = common_dtype(layout.root, files)
     planes = layout.planes is not None
+    layout, files = _with_labels(layout, files, space.classes)
     return DataSet(
         root=layout.root,
         kind=layout.kind,
@@ -186,6 +187,26 @@ def assemble(layout: Layout, files: tuple[FileRecord, ...], space: Space) -> Dat
         notes=(*layout.notes, *space.notes, *_picture_notes(files, bands, dtype)),
         files=files,
     )
+
+
+def _with_labels(
+    layout: Layout, files: tuple[FileRecord, ...], classes: Classes
+) -> tuple[Layout, tuple[FileRecord, ...]]:
+    """The layout and its files without windows of rasters that teach nothing."""
+    empty = {
+        (file.split, file.pair.name)
+        for file in files
+        if file.pair.window and not _counts((file,), file.split, classes, planes=False).any()
+    }
+    if not empty:
+        return layout, files
+    splits = {
+        split: tuple(pair for pair in pairs if (split, pair.name) not in empty)
+        for split, pairs in layout.splits.items()
+    }
+    note = f"Windows without a labelled pixel, left out: {len(empty)}."
+    kept = tuple(file for file in files if (file.split, file.pair.name) not in empty)
+    return replace(layout, splits=splits, notes=(*layout.notes, note)), kept
 
 
 def label_values_of(files: Iterable[FileRecord]) -> set[int]:

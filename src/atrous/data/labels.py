@@ -251,7 +251,7 @@ def _with_gaps(layout: Layout, labels: list[int]) -> Space:
 
 def _with_on(space: Space, values: set[int]) -> Space:
     """Two classes in masks of {0, 255}: 255 is foreground, not "ignore"."""
-    on = next((v for v in _ON if values == {0, v}), None)
+    on = next((v for v in _ON if values - {TRANSPARENT} == {0, v}), None)
     if on is None or len(space.classes) != 2 or on in space.classes.remap:
         return space
     note = f"Masks hold 0 and {on} alone: {on} is {space.classes.names[1]!r}."
@@ -275,6 +275,8 @@ def _with_colours(space: Space, values: set[int]) -> Space:
     extra = table_of_colours(space.classes, values)
     if not extra:
         return space
+    if extra == {TRANSPARENT: IGNORE}:
+        return _mapping(space, extra, "Pixels that are transparent, or no data, are ignored.")
     ignored = [label_text(value) for value, target in extra.items() if target == IGNORE]
     note = f"Masks hold colours: {len(extra) - len(ignored)} are those of classes"
     note += f"; ignored: {', '.join(ignored)}." if ignored else "."
@@ -344,7 +346,7 @@ def _same_names(layout: Layout, given: Classes) -> None:
 def _refuse_both_meanings(layout: Layout, values: set[int], given: Classes) -> None:
     """Masks of {0, 255} for a model of two classes to which 255 is "ignore": which is meant?"""
     remap = layout.remap or given.remap
-    if len(given) == 2 and values == {0, 255} and 255 not in remap:
+    if len(given) == 2 and values - {TRANSPARENT} == {0, 255} and 255 not in remap:
         raise DataError(
             layout.root,
             found="has masks of 0 and 255 alone",

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from atrous.data.dataset import DataSet
 from atrous.data.transforms import Purpose, augment, keyed
+from atrous.data.windows import moved
 from atrous.errors import AtrousError
 from atrous.recipe import Recipe
 from atrous.types import Sample
@@ -25,6 +26,10 @@ class Reader(Protocol):
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int, /) -> Sample: ...
+
+    def near(self, index: int, random: np.random.Generator, /) -> Sample:
+        """The sample, or one nearby: of a window of a raster, that moved in its block."""
+        ...
 
 
 class Samples:
@@ -48,6 +53,12 @@ class Samples:
             self.kept[index] = sample
             self.room -= size
         return sample
+
+    def near(self, index: int, random: np.random.Generator) -> Sample:
+        pair = self.pairs[index]
+        if pair.window is None:
+            return self[index]
+        return self.dataset.read(pair._replace(window=moved(pair.window, random)))
 
 
 class Batch(NamedTuple):
@@ -79,7 +90,8 @@ def draw(samples: Reader, recipe: Recipe, step: int, slot: int) -> Sample:
     per_step = recipe.train.batch * recipe.train.accumulate
     index = sample_index(recipe.seed, step * per_step + slot, len(samples))
     random = keyed(recipe.seed, Purpose.AUGMENT, step, slot)
-    return augment(samples[index], recipe.augment, random, ignore_index=samples.ignore_index)
+    sample = samples.near(index, keyed(recipe.seed, Purpose.WINDOW, step, slot))
+    return augment(sample, recipe.augment, random, ignore_index=samples.ignore_index)
 
 
 def batches(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, Shaped
+from jaxtyping import Bool, Float64, Shaped
 
 from atrous.classes import Classes
 from atrous.data.images import Header, orientation_of, read_image
@@ -22,6 +22,7 @@ from atrous.data.layouts import Layout, Pair
 from atrous.data.layouts.pairs import Drawings
 from atrous.data.masks import plane_files, read_mask, read_planes
 from atrous.data.shapes import Drawing, draw, draw_bits
+from atrous.data.windows import known_of, labels_of, pixels_of
 from atrous.errors import DataError
 from atrous.kernels.labels import LabelFacts, label_facts
 from atrous.machine import cores
@@ -93,12 +94,15 @@ def survey(
     problems = list(layout.problems)
     headers: dict[Header, Header] = {}  # pictures of one size share one
     shown = track(jobs) if track else jobs
+    said = {str(problem) for problem in problems}
     for _, result in zip(shown, _in_threads(look, jobs), strict=True):
         if isinstance(result, FileRecord):
             header = headers.setdefault(result.header, result.header)
             files.append(result._replace(header=header))
-        else:
-            problems += result
+        else:  # what is wrong with a raster is told once, not for each window
+            new = [problem for problem in result if str(problem) not in said]
+            said |= {str(problem) for problem in new}
+            problems += new
     return Survey(tuple(files), tuple(problems))
 
 
@@ -111,6 +115,8 @@ def packed(facts: LabelFacts) -> tuple[Shaped[np.ndarray, "4 N"], bool]:
 
 def read_picture(pair: Pair) -> Image:
     """The pixels of a pair's picture, with the bands of its further files."""
+    if pair.window:
+        return pixels_of(pair.window)
     if not pair.bands:
         return read_image(pair.image)
     parts = [read_image(path) for path in (pair.image, *pair.bands)]
@@ -132,6 +138,8 @@ def read_raw(pair: Pair, size: Size, drawings: Drawings | None) -> RawMask:
     Raises:
         DataError: it cannot be read, or is not of the picture's `size`.
     """
+    if pair.window:
+        return labels_of(pair.window)
     if drawings is None:
         raw = read_mask(pair.mask)
         check_size(pair, size, raw.shape)
@@ -209,14 +217,15 @@ def _look_at(
     header = Header(image.shape[:2], image.shape[2], str(image.dtype))
     try:
         raw = _mask(pair, header.size, drawings, planes)
-        image_facts = _digest_of((pair.image, *pair.bands))
+        image_facts = _digest_of_picture(pair, image)
         mask_facts = _digest_of_mask(pair, raw, drawings)
         facts = label_facts(raw)
         signs = observe(image, raw, facts, pair) if observe else None
     except (DataError, OSError) as error:
         return [_as_data_error(error, pair.mask)]
     hashes = *image_facts, *mask_facts
-    return FileRecord(split, pair, header, *hashes, *packed(facts), _moments(image), signs)
+    moments = _moments(image, known_of(pair.window) if pair.window else None)
+    return FileRecord(split, pair, header, *hashes, *packed(facts), moments, signs)
 
 
 def _mask(pair: Pair, size: Size, drawings: Drawings | None, planes: Classes | None) -> RawMask:
@@ -228,7 +237,7 @@ def _mask(pair: Pair, size: Size, drawings: Drawings | None, planes: Classes | N
 def _wrong_mask(pair: Pair, drawings: Drawings | None, planes: Classes | None) -> list[DataError]:
     """What is wrong with the mask of a picture that cannot be read."""
     try:
-        if drawings is not None:
+        if drawings is not None or pair.window:
             return []
         if planes is not None:
             read_planes(pair.mask, planes)
@@ -247,20 +256,32 @@ def _as_data_error(error: DataError | OSError, path: Path) -> DataError:
     return DataError(path, found=found, allowed=allowed, fix=fix, code="F201")
 
 
-def _moments(image: Image) -> Float64[np.ndarray, "3 C"] | None:
+def _moments(
+    image: Image, known: Bool[np.ndarray, "H W"] | None
+) -> Float64[np.ndarray, "3 C"] | None:
     if image.dtype.kind == "u" and image.shape[2] in (1, 3):
         return None
-    pixels = image.reshape(-1, image.shape[2]).astype(np.float64)
+    pixels = image.reshape(-1, image.shape[2]) if known is None else image[known]
+    pixels = pixels.astype(np.float64)
     finite = np.isfinite(pixels)
     pixels = np.where(finite, pixels, 0.0)
     return np.stack([finite.sum(0).astype(np.float64), pixels.sum(0), (pixels**2).sum(0)])
 
 
+def _digest_of_picture(pair: Pair, image: Image) -> tuple[int, bytes]:
+    """Of a window its pixels count: the file is that of many."""
+    return _digest_of_array(image) if pair.window else _digest_of((pair.image, *pair.bands))
+
+
 def _digest_of_mask(pair: Pair, raw: RawMask, drawings: Drawings | None) -> tuple[int, bytes]:
     """Of a drawing the drawn mask counts: one annotation file may be that of all pictures."""
-    if drawings is None:
+    if drawings is None and not pair.window:
         return _digest_of((pair.mask,))
-    return raw.nbytes, hashlib.sha256(np.ascontiguousarray(raw).data).digest()
+    return _digest_of_array(raw)
+
+
+def _digest_of_array(array: np.ndarray) -> tuple[int, bytes]:
+    return array.nbytes, hashlib.sha256(np.ascontiguousarray(array).data).digest()
 
 
 def _digest_of(paths: tuple[Path, ...]) -> tuple[int, bytes]:

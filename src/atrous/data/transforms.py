@@ -21,6 +21,7 @@ class Purpose(IntEnum):
     ORDER = 0
     AUGMENT = 1
     DROPOUT = 2
+    WINDOW = 3
 
 
 def keyed(seed: int, purpose: Purpose, step: int, slot: int = 0) -> np.random.Generator:

@@ -86,6 +86,7 @@ def examine(
         findings.append(_unlabelled(found))
     if data:
         findings += [*check_masks(data), *check_balance(data)]
+    findings = _once_a_raster(findings, found)
     card = card_of(data, len(found.unlabelled)) if data else None
     return Diagnosis(
         root,
@@ -165,6 +166,14 @@ def _without_errors(
         if finding.severity == "error" and finding.code not in accepted
     }
     return tuple(file for file in files if not _names(file, layout) & wrong)
+
+
+def _once_a_raster(findings: list[Finding], layout: Layout) -> list[Finding]:
+    """The findings; of a kind that many windows of a raster have, the first."""
+    pairs = [pair for pairs in layout.splits.values() for pair in pairs if pair.window]
+    cut = {relative(path, layout.root) for pair in pairs for path in (pair.image, pair.mask)}
+    first = {(f.code, f.where): f for f in reversed(findings) if f.where in cut}
+    return [f for f in findings if first.get((f.code, f.where), f) is f]
 
 
 def _names(file: FileRecord, layout: Layout) -> set[str]:

@@ -8,6 +8,7 @@ import numpy as np
 from atrous.data.images import SUFFIXES, content_format, orientation_of
 from atrous.data.layouts import Layout, Pair
 from atrous.data.layouts.pairs import relative
+from atrous.data.windows import is_polygons
 from atrous.doctor.alignment import mask_is_turned
 from atrous.doctor.drawn import wrong_shapes
 from atrous.doctor.findings import Finding
@@ -51,20 +52,25 @@ class Observer:
         high, unknown = _largest(image)
         sketched = sketch(image)
         kind = content_format(pair.image)
-        turned = 1 if kind == "TIFF" or self.drawings else orientation_of(pair.image)
+        upright = kind == "TIFF" or self.drawings or pair.window
+        turned = 1 if upright else orientation_of(pair.image)
         return Signs(
             sketch=sketched,
             high=high,
-            constant=sketched.contrast < FLAT and _is_constant(image),
+            constant=pair.window is None and sketched.contrast < FLAT and _is_constant(image),
             unknown=unknown,
             turned=turned > 1 and not self.planes and mask_is_turned(image, raw, turned),
-            ramps=None if self.planes or self.drawings else _ramps(raw),
+            ramps=_ramps(raw) if self._is_stored(pair) else None,
             told=(*self._misnamed(pair), *self._shapes(pair, image.shape[:2])),
         )
 
+    def _is_stored(self, pair: Pair) -> bool:
+        """Whether the mask is a file of labels, and not drawn, or made of planes."""
+        return not (self.planes or self.drawings or is_polygons(pair.mask))
+
     def _misnamed(self, pair: Pair) -> Iterator[Finding]:
         """Files that are of another format than their suffix says."""
-        own = not (self.drawings or self.planes or pair.mask.suffix.lower() == ".npy")
+        own = self._is_stored(pair) and pair.mask.suffix.lower() != ".npy"
         for path in (pair.image, pair.mask) if own else (pair.image,):
             kind = content_format(path)
             if kind and SUFFIXES.get(path.suffix.lower(), kind) != kind:

@@ -49,7 +49,7 @@ def shift_of(seen: Survey, layout: Layout) -> Shift:
 
 def _swapped(layout: Layout) -> Iterator[Finding]:
     """Pictures that look like labels, with masks that look like photographs."""
-    pairs = [pair for pairs in layout.splits.values() for pair in pairs]
+    pairs = [pair for pairs in layout.splits.values() for pair in pairs if not pair.window]
     sample = _some(pairs, SWAPPED_SAMPLE)
     swapped = [pair for pair in sample if _is_swapped(pair)]
     if swapped and len(swapped) >= MOST * len(sample):

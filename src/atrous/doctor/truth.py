@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from atrous.classes import COLOURED, NO_CLASS, Classes, label_text
+from atrous.classes import COLOURED, NO_CLASS, TRANSPARENT, Classes, label_text
 from atrous.data.colours import BINARY
 from atrous.data.dataset import DataSet
 from atrous.data.layouts import Layout
@@ -23,7 +23,8 @@ def pixel_of(file: FileRecord, value: int) -> tuple[int, int]:
     """Row and column of the first pixel of a label."""
     at = int(file.facts.first[np.flatnonzero(file.facts.values == value)[0]])
     row, column = divmod(at, file.header.size[1])
-    return row, column
+    window = file.pair.window
+    return (row + window.box.top, column + window.box.left) if window else (row, column)
 
 
 def check_masks(data: DataSet) -> Iterator[Finding]:
@@ -32,6 +33,8 @@ def check_masks(data: DataSet) -> Iterator[Finding]:
         return
     yield from _coloured(data)
     for file in data.files:  # an annotation file may be that of many pictures
+        if file.pair.window:  # of one class, as many a window is
+            continue
         path = file.pair.image if data.drawings else file.pair.mask
         yield from _contents(file, data.classes, relative(path, data.root))
 
@@ -131,7 +134,7 @@ def _solid(file: FileRecord, value: int, share: float = SOLID) -> bool:
 def one_off(files: Sequence[FileRecord], layout: Layout) -> Finding | None:
     """Labels 1 to K for K declared classes: each is one too large; 0 is nowhere, or rims."""
     names = layout.names
-    values = {value for file in files for value in file.labels} - {255, 65535, -1}
+    values = {value for file in files for value in file.labels} - {255, 65535, -1, TRANSPARENT}
     count = len(names) if names else 0
     if not names or layout.remap or values - {0} != {*range(1, count + 1)}:
         return None

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from atrous.classes import Classes
-from atrous.errors import RecipeError, WeightsError
+from atrous.errors import WeightsError
 from atrous.export.graph import OPSET
 from atrous.export.network import pooled_channels
 from atrous.exported import Manifest, is_exported
 from atrous.models.build import Segmenter, at_stride
-from atrous.models.deeplab import ImagePooling
-from atrous.models.geometry import geometry, macs
+from atrous.models.geometry import macs
+from atrous.models.tiling import tiling_of
 from atrous.predict.engines.torch import describe, restored, statistics_of
 from atrous.predict.postprocess import check_steps
 from atrous.recipe import Recipe, Steps, from_tables
@@ -73,26 +73,28 @@ class Tiles(NamedTuple):
     alignment: int
     halo: int
     tiling: str
-    global_parts: tuple[str, ...]
+    inexact: str
+    room: int
+    pooled_stride: int
 
 
 def tiles_of(segmenter: Segmenter) -> Tiles:
     """How tiles of a picture equal the whole: as they are, with the pooled features given, or not.
 
+    A graph takes the mean of image pooling alone from outside.
+
     Example:
         >>> from atrous.models.build import build
         >>> tiles_of(build("fcn_basic", num_classes=2))
-        Tiles(alignment=8, halo=24, tiling='exact', global_parts=())
+        Tiles(alignment=8, halo=24, tiling='exact', inexact='', room=864, pooled_stride=0)
     """
-    try:
-        found = geometry(segmenter)
-    except RecipeError:  # something in it has an unknown reach
-        return Tiles(segmenter.alignment, 0, "blend", ())
-    pooling = {n for n, module in segmenter.named_modules() if isinstance(module, ImagePooling)}
-    mode = "blend"
-    if not found.inexact and pooling.issuperset(found.global_parts):
-        mode = "two-pass" if found.global_parts else "exact"
-    return Tiles(found.alignment, found.halo, mode, found.global_parts)
+    found, pools = tiling_of(segmenter), bool(pooled_channels(segmenter))
+    inexact = found.inexact
+    if found.means > pools and not inexact:
+        inexact = f"{found.means} means over the whole picture cannot be given to a graph"
+    mode = "blend" if inexact else "two-pass" if pools else "exact"
+    stride = segmenter.encoder.strides[-1] if pools else 0
+    return Tiles(found.alignment, found.halo, mode, inexact, found.room, stride)
 
 
 def manifest_of(source: Source) -> Manifest:

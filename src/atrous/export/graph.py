@@ -32,7 +32,8 @@ def graph_of(segmenter: Segmenter) -> bytes:
     """The ONNX graph of a model, in evaluation: `images` `N H W C` -> `logits` `N K h w`.
 
     One with image pooling also takes `pooled` `1 C 1 1`, which stands for the mean over the
-    picture where it is no NaN, its default; and gives its own mean, `pooled_features` `N C 1 1`.
+    picture where it is no NaN, its default; and gives its own mean, `pooled_features` `N C 1 1`,
+    over the cells that `counted` `N 1 h w` weighs, 1 each by default.
 
     Raises:
         RecipeError: the network does what has no operator, or works at one size alone.
@@ -44,13 +45,17 @@ def graph_of(segmenter: Segmenter) -> bytes:
     example = {"pictures": torch.zeros(2, segmenter.bands, down, across)}
     channels = pooled_channels(segmenter)
     if channels:
+        cells = (side // segmenter.encoder.strides[-1] for side in (down, across))
         example["pooled"] = torch.full((1, channels, 1, 1), torch.nan)
+        example["counted"] = torch.ones(2, 1, *cells)
     model = _converted(network, example)
     _tidy(model)
     take_pixels(model, segmenter)
     if channels:  # the default of an input is a constant of its name
         unknown = np.full((1, channels, 1, 1), np.nan, np.float32)
         model.graph.initializer.append(numpy_helper.from_array(unknown, "pooled"))
+        every = np.ones((1, 1, 1, 1), np.float32)  # each is as each other is
+        model.graph.initializer.append(numpy_helper.from_array(every, "counted"))
     onnx.checker.check_model(model, full_check=True)
     return model.SerializeToString(deterministic=True)
 
@@ -58,7 +63,7 @@ def graph_of(segmenter: Segmenter) -> bytes:
 def _converted(network: nn.Module, example: dict[str, torch.Tensor]) -> ModelProto:
     """The network by torch's exporter, for pictures of any number and size."""
     free = dict.fromkeys((0, 2, 3), torch.export.Dim.AUTO)
-    shapes = {name: free if name == "pictures" else None for name in example}
+    shapes = {name: None if name == "pooled" else free for name in example}
     try:
         with _quiet(), torch.no_grad():
             program = torch.export.export(network, (), example, dynamic_shapes=shapes, strict=False)
@@ -66,7 +71,7 @@ def _converted(network: nn.Module, example: dict[str, torch.Tensor]) -> ModelPro
                 program,
                 dynamo=True,
                 opset_version=OPSET,
-                output_names=["logits", "pooled_features"][: len(example)],
+                output_names=["logits", "pooled_features"][: 1 + (len(example) > 1)],
                 verbose=False,
             )
     except Exception as error:  # of many kinds, for what it does not know

@@ -31,16 +31,17 @@ class Network(nn.Module):
 class PooledNetwork(nn.Module):
     """One with image pooling also gives the mean `B C 1 1` of what that sees.
 
-    Where `pooled` `1 C 1 1` is no NaN, pooling takes that in its place.
+    Where `pooled` `1 C 1 1` is no NaN, pooling takes that in its place. The mean is weighted by
+    `counted` `B 1 h w`: 1 for cells that count, 0 for those of a tile's halo, say.
     """
 
     def __init__(self, segmenter: Segmenter) -> None:
         super().__init__()
         self.segmenter = segmenter
 
-    def forward(self, pictures: Tensor, pooled: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, pictures: Tensor, pooled: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:
         features = self.segmenter.encoder(pictures)
-        mean = mean_of(features[-1])
+        mean = mean_of(features[-1] * counted) / mean_of(counted)
         given = mean.where(pooled.isnan(), pooled)
         head = self.segmenter.head
         assert isinstance(head, DeepLabV3Head | DeepLabV3PlusHead)

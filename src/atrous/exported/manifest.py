@@ -28,11 +28,10 @@ GUEST: dict[str, Any] = {
     "placement": Spread()._asdict(),
 }
 LABELS = ("colours", "remap", "task")  # beside `classes`, as in dataset.toml
-FORMER = "post_processing"  # a key of files before there were steps, always empty
+FORMER = ("post_processing", "global_parts")  # of files of before; the first always empty
 
 Numbers = Annotated[tuple[float, ...], Field(strict=False)]  # JSON and TOML have lists
 Positive = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(strict=False)]
-Names = Annotated[tuple[str, ...], Field(strict=False)]
 Side = Annotated[int, Field(ge=1)]
 
 
@@ -74,10 +73,14 @@ class Manifest:
     """Pixels around a tile that its cells need."""
     tiling: Literal["exact", "two-pass", "blend"] = "blend"
     """How tiles equal the whole picture: as they are, with `pooled` given, or not at all."""
-    global_parts: Names = ()
-    """Modules that see the whole picture."""
+    inexact: str = ""
+    """Why tiles differ from the whole picture, in words, if they do."""
+    room: int = Field(default=0, ge=0)
+    """Bytes of memory a pixel, about, while the network answers; 0 = not known."""
     pooled: int = Field(default=0, ge=0)
     """Channels of the input `pooled` and the output `pooled_features`; 0 = it has none."""
+    pooled_stride: int = Field(default=0, ge=0)
+    """Pixels a cell of the input `counted`, which says what is pooled; 0 = it has none."""
     model: dict[str, Any] = Field(default_factory=dict)
     """Name, encoder, parameters, MACs at a size, ..."""
     weights: str = ""
@@ -132,8 +135,8 @@ class Manifest:
             RecipeError: an unknown key, a wrong value, or one that must be there and is not.
         """
         values = dict(data)
-        if values.get(FORMER) == []:
-            del values[FORMER]
+        for key in FORMER:
+            values.pop(key, None)
         known = [*(field.name for field in fields(cls)), *LABELS]
         for key in values:
             if key not in known:

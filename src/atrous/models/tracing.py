@@ -50,6 +50,12 @@ class Observer(TorchFunctionMode):
         """The name of the module that runs."""
         return self.running[-1][0] if self.running else "logits"
 
+    @property
+    def pooling(self) -> str:
+        """The module by which what runs now sees the whole picture, if it does."""
+        name, module = self.running[-1]
+        return self.running[-2][0] if isinstance(module, POOLS) and self.running[1:] else name
+
     def images(self, size: Size) -> Tensor:
         """Pixels `1 H W C` of the model's own type, without values."""
         dtype = getattr(torch, getattr(self.model, "dtype", "uint8"))
@@ -145,7 +151,7 @@ class Tracer(Observer):
         except TypeError as error:  # arguments that the functions there do not have
             self._refuse(f"calls {name} in a way that is not known ({error})")
         if change.pools:
-            parts |= {self._pooling()}
+            parts |= {self.pooling}
         if change.inexact:
             inexact |= {f"{self.module} {change.inexact}"}
         return Trace(change.axes, change.dims, parts, inexact)
@@ -157,11 +163,6 @@ class Tracer(Observer):
         """None if it was not made, or last changed in place, by a call that was seen."""
         _, version, trace = self.known.get(id(tensor), (tensor, -1, None))
         return trace if tensor._version == version else None
-
-    def _pooling(self) -> str:
-        """The module by which what runs now sees the whole picture."""
-        name, module = self.running[-1]
-        return self.running[-2][0] if isinstance(module, POOLS) and self.running[1:] else name
 
     def _refuse(self, found: str) -> NoReturn:
         raise RecipeError(

@@ -1,40 +1,29 @@
 """Prediction: engines, the predictor for one image, and the command for many files.
 
 Many files are worked at at once (`flow`). What is finished is not done again, what is
-half-written has no final name (`outputs`), and several processes may share a folder (`folders`).
+half-written has no final name (`outputs`), several processes may share a folder (`folders`), and
+the workers of a cluster may do it all (`cluster`).
 """
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
-from functools import partial
-from itertools import zip_longest
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
+from typing import TYPE_CHECKING, NamedTuple, Unpack
 
 from atrous.callable_module import make_callable
 from atrous.errors import AtrousError, DataError, RunError
-from atrous.files import (
-    TEMPORARY,
-    claimed,
-    json_bytes,
-    refusals_told,
-    remove_leftovers,
-    write_whole,
-)
+from atrous.files import PATIENCE, TEMPORARY, claimed, refusals_told, remove_leftovers
 from atrous.types import Tell, Track
 
 if TYPE_CHECKING:
+    from atrous.predict.cluster import Cluster
     from atrous.predict.folders import Found, Job, Shard, Wanted
+    from atrous.predict.outcomes import Outcome
     from atrous.predict.predictor import Loading, Predictor
-    from atrous.predict.shares import Row
-
-NOTE = "predict.json"
-WORDS = "weights"  # in the note, for a person: a file may be renamed
-PATIENCE = 60.0  # seconds that a process waits for another to write one of the small files
-SHOWN = 80  # characters of a fact in a message
+    from atrous.predict.raster import Asked, Predicting
 
 
 class Predicted(NamedTuple):
@@ -58,8 +47,13 @@ def predict(
     palette: str | Path | None = None,
     shard: str = "1/1",
     track: Track = iter,
+    watch: Track = iter,
+    follow: Track = iter,
     tell: Tell = lambda _: None,
-    **options: Unpack["Loading"],
+    every: int = 1,
+    smoothing: float = 0.0,
+    ray: str = "",
+    **options: Unpack["Predicting"],
 ) -> Predicted:
     """Write the masks of pictures, folders and globs as index PNGs with the classes' palette.
 
@@ -71,11 +65,18 @@ def predict(
     - `probabilities`: `OUT/probabilities/a/b.npy`, float16 `K H W`, so 2 K bytes a pixel;
     - `confidence`: `OUT/confidence/a/b.png`, 8 bits, 255 where the model is sure.
 
+    Pictures that are georeferenced, or too large for memory, are rasters: their masks are GeoTIFFs,
+    `OUT/a/b.tif`, with `geotiff=True` (docs/rasters.md). Of videos there is a mask a frame,
+    `OUT/a/b/000000.png`, and one overlay, `OUT/overlay/a/b.mp4` (docs/video.md): `every` Nth frame
+    is predicted, `smoothing` is how much of the past is in each answer, 0 to below 1.
+
     A picture whose files are all there is not done again; one that cannot be predicted is left
     out and listed, and the others go on. `shard` is `I/N`: the part I of N, the same wherever the
-    pictures are the same. `palette` gives the classes other colours (`palettes`). `options` are
-    those of `load`. `track` wraps the sequence of jobs, to show progress; `tell` is given lines
-    for a person.
+    pictures are the same; of rasters it is a part of each. `palette` gives the classes other
+    colours (`palettes`). `ray` is the address of a Ray cluster whose workers do it, or `local`
+    (docs/deploy.md). `options` are those of `load`, and of rasters. `track` wraps the sequence
+    of jobs, `watch` that of the regions of a raster, `follow` one as long as a video has frames, to
+    show progress; `tell` is given lines for a person.
 
     Raises:
         DataError: nothing to do, or names of classes that collide as files.
@@ -85,53 +86,86 @@ def predict(
         RecipeError: an option that cannot be followed.
     """
     from atrous.predict.flow import lanes_for
-    from atrous.predict.folders import Wanted, pictures, shard_of
+    from atrous.predict.folders import Wanted, lanes_wanted, pictures, shard_of
+    from atrous.predict.note import about_masks, mark
+    from atrous.predict.outcomes import How, Shown, outcomes
     from atrous.predict.predictor import load
+    from atrous.predict.raster import take_asked
+    from atrous.predict.video.walk import checked_pace
 
     out, part = Path(out), shard_of(shard)
     wanted = Wanted(overlay, probabilities, confidence)
-    found = pictures([inputs] if isinstance(inputs, str | Path) else inputs, out)
-    own = -(-len(found.pictures) // part.total)
-    options.setdefault("lanes", lanes_for(options.get("threads", 0), pictures=own))
-    predictor = load(run_or_file, **options)
-    if palette is not None:
-        from atrous.predict.palettes import recoloured
+    inputs = [inputs] if isinstance(inputs, str | Path) else inputs
+    geotiff, remote = options.pop("geotiff", True), options.pop("remote", False)
+    found = pictures(inputs, out, geotiff=geotiff, remote=remote)
+    if not find_spec("rasterio"):
+        found = _without_geotiffs(found, tell)
+    asked = take_asked(options, confidence=confidence, shard=part)
+    pace = checked_pace(every, smoothing)
+    with _cluster(ray, options, part) as cluster:
+        if cluster:
+            cluster.settle(options)
+        lanes = lanes_for(options.get("threads", 0), pictures=lanes_wanted(found, part))
+        options.setdefault("lanes", lanes)
+        predictor = load(run_or_file, **options)
+        if palette is not None:
+            from atrous.predict.palettes import recoloured
 
-        predictor = replace(predictor, classes=recoloured(predictor.classes, palette))
-    jobs = _planned(found, out, predictor, wanted, run_or_file)
-    tell(predictor.note)
-    with _place(out, part) as within:
-        about = _about(predictor, options.get("output_stride", 0))
-        _mark(out, about, jobs, wanted, within=within)
-        return _done(part.of(jobs), out, predictor, wanted, within=within, track=track, tell=tell)
+            predictor = replace(predictor, classes=recoloured(predictor.classes, palette))
+        jobs = _planned(found, out, predictor, wanted, run_or_file, asked=asked)
+        tell(predictor.note)
+        about = {**about_masks(predictor, options.get("output_stride", 0)), **pace.facts()}
+        with _place(out, part) as within:
+            mark(out, about, jobs, wanted, within=within)
+            own = part.of([job for job in jobs if not job.is_raster])
+            own += [job for job in jobs if job.is_raster]  # of which each shard does a part
+            how = How(wanted, asked, pace, about, within)
+            shown = Shown(track, watch, follow, tell)
+            if cluster:
+                done = cluster.outcomes(own, predictor, run_or_file, options, how, shown)
+            else:
+                done = outcomes(own, predictor, how, shown)
+            return _told(done, out, predictor, within=within)
 
 
-def _done(
-    jobs: Sequence["Job"],
-    out: Path,
-    predictor: "Predictor",
-    wanted: "Wanted",
-    *,
-    within: Path,
-    track: Track,
-    tell: Tell,
+@contextmanager
+def _cluster(address: str, options: "Loading", part: "Shard") -> Iterator["Cluster | None"]:
+    """The cluster that is asked for, if one is."""
+    if not address:
+        yield None
+        return
+    from atrous.predict.cluster import hired
+
+    with hired(address, options, part) as cluster:
+        yield cluster
+
+
+def _without_geotiffs(found: "Found", tell: Tell) -> "Found":
+    """The same, with PNGs for what is georeferenced: GeoTIFFs need a package that is not there."""
+    from atrous.data.rasters import is_raster
+
+    plain = [p for p in found.pictures if p.is_raster and not is_raster(p.image, False)]
+    if not plain:
+        return found
+    tell(f"{plain[0].image} is georeferenced; its mask will not be: `pip install 'atrous[geo]'`")
+    return found._replace(
+        pictures=[p._replace(is_raster=False) if p in plain else p for p in found.pictures]
+    )
+
+
+def _told(
+    done: Sequence[tuple["Job", "Outcome"]], out: Path, predictor: "Predictor", *, within: Path
 ) -> Predicted:
-    """Do the jobs, several at once, and bring the shares of `out` up to date."""
-    from atrous.predict.flow import in_flight, threads_for
+    """Bring the shares of `out` up to date, and tell what became of the jobs."""
     from atrous.predict.shares import FILE, update_shares
 
-    work = partial(_outcome, predictor=predictor, wanted=wanted, within=within, tell=tell)
-    threads = min(len(jobs), threads_for(predictor.engine))
-    with closing(in_flight(work, jobs, threads=threads)) as outcomes:
-        done = [outcome for _, outcome in zip(track(jobs), outcomes, strict=True)]
-    pairs = zip(jobs, done, strict=True)
-    rows = {job.name: row for job, row in pairs if not isinstance(row, AtrousError)}
+    rows = {job.name: row for job, row in done if row and not isinstance(row, AtrousError)}
     with claimed(out, patience=PATIENCE), refusals_told(out / FILE):
         update_shares(out, rows, predictor.classes, within=within)
-    failures = tuple(error for error in done if isinstance(error, AtrousError))
+    failures = tuple(error for _, error in done if isinstance(error, AtrousError))
     if failures and not rows and not any(isinstance(error, DataError) for error in failures):
         raise failures[0]  # not the pictures are wrong
-    return Predicted(tuple(job.mask for job in jobs if job.name in rows), failures)
+    return Predicted(tuple(job.mask for job, _ in done if job.name in rows), failures)
 
 
 def _planned(
@@ -140,33 +174,25 @@ def _planned(
     predictor: "Predictor",
     wanted: "Wanted",
     where: str | Path,
+    *,
+    asked: "Asked",
 ) -> list["Job"]:
     from atrous.data.masks import plane_names
     from atrous.predict.folders import plan
+    from atrous.predict.raster import check_asked
 
     classes = predictor.classes
     planes = plane_names(classes.names, where) if classes.task == "multilabel" else ()
-    return plan(found, out, planes=planes, wanted=wanted)
-
-
-def _outcome(
-    job: "Job", *, predictor: "Predictor", wanted: "Wanted", within: Path, tell: Tell
-) -> "Row | AtrousError":
-    """What became of a job: the row of its mask, or why there is none."""
-    from atrous.predict.outputs import finished, write_outputs
-
-    if row := finished(job, wanted, predictor.classes):
-        return row
-    try:
-        return write_outputs(predictor(job.image), job, wanted, within=within)
-    except RunError:  # no other picture would fare better
-        raise
-    except AtrousError as error:
-        tell(f"left out: {job.image} ({error.found})")
-        if isinstance(error, DataError) or error.where == str(job.image):
-            return error
-        told = {"allowed": error.allowed, "fix": error.fix}  # for its picture, which it lacks
-        return type(error)(job.image, found=f"{error.where} {error.found}", **told)
+    jobs = plan(found, out, planes=planes, wanted=wanted, polygons=asked.polygons)
+    if raster := next((job for job in jobs if job.is_raster), None):
+        check_asked(
+            predictor,
+            raster.address or raster.image,
+            asked,
+            overlay=wanted.overlay,
+            probabilities=wanted.probabilities,
+        )
+    return jobs
 
 
 @contextmanager
@@ -187,102 +213,6 @@ def _place(out: Path, part: "Shard") -> Iterator[Path]:
                 with suppress(RunError), claimed(other):
                     remove_leftovers(other)
         yield within
-
-
-def _mark(
-    out: Path, mine: dict[str, Any], jobs: Sequence["Job"], wanted: "Wanted", *, within: Path
-) -> None:
-    """Mark the folder as this model's; masks of two models, or two ways, must not mix unseen.
-
-    Raises:
-        RunError: it holds the predictions of another model, or files that are none.
-    """
-    path = out / NOTE
-    with claimed(out, patience=PATIENCE):
-        if not path.is_file():
-            _refuse_foreign(out, jobs, wanted)
-            with refusals_told(path):
-                return write_whole(path, json_bytes(mine), within=within)
-    theirs = _read_note(path)
-    if theirs.get("model") != mine["model"]:
-        found = f"holds masks of the model {_named(theirs)}"
-        allowed = f"this model is {_named(mine)}; a folder holds the masks of one"
-    elif other := _difference("", {**theirs, WORDS: mine[WORDS]}, mine):
-        key, *values = other
-        before, now = (json.dumps(value, ensure_ascii=False) for value in values)
-        found = f"holds masks made with {key} {before}"
-        allowed = f"now it is {now}; a folder holds masks made in one way"
-    else:
-        return None
-    raise RunError(out, found=found, allowed=allowed, fix="Give another --out.")
-
-
-def _refuse_foreign(out: Path, jobs: Sequence["Job"], wanted: "Wanted") -> None:
-    """Files that lie where the first write would go are not ours: the note comes before them."""
-    from atrous.predict.folders import first_there
-    from atrous.predict.shares import FILE
-
-    table = out / FILE
-    if there := table if table.exists() else first_there(jobs, wanted):
-        raise RunError(
-            there,
-            found="is there already",
-            allowed=f"no prediction made it, for there is no {out / NOTE}",
-            fix="Give another --out, or move it away.",
-        )
-
-
-def _about(predictor: "Predictor", output_stride: int) -> dict[str, Any]:
-    """What masks depend on, and which weights these are, in words."""
-    from atrous.recipe.postprocessing import plain_steps
-
-    engine, augmentation = predictor.engine, predictor.augmentation
-    classes = predictor.classes.to_dict()
-    return {
-        "model": predictor.digest,
-        WORDS: predictor.description,
-        "classes": {key: classes[key] for key in ("names", "colours", "task")},
-        "output_stride": output_stride,  # 0 = that of the model
-        "engine": engine.name,
-        "precision": engine.precision,
-        "flip": augmentation.flip,
-        "scales": list(augmentation.scales),
-        **({"postprocess": plain_steps(predictor.postprocess)} if predictor.postprocess else {}),
-    }
-
-
-def _difference(key: str, theirs: Any, mine: Any) -> tuple[str, Any, Any] | None:
-    """The first fact that differs, as small a part of it as can be shown, and both values."""
-    if theirs == mine:
-        return None
-    whole = key, theirs, mine
-    if key and all(len(json.dumps(value)) <= SHOWN for value in (theirs, mine)):
-        return whole
-    if isinstance(theirs, dict) and isinstance(mine, dict):
-        names = mine | theirs
-        parts = ((f"{key}.{name}".lstrip("."), theirs.get(name), mine.get(name)) for name in names)
-    elif isinstance(theirs, list) and isinstance(mine, list):
-        pairs = enumerate(zip_longest(theirs, mine))
-        parts = ((f"{key}[{i}]", *pair) for i, pair in pairs)
-    else:
-        return whole
-    return next(filter(None, (_difference(*part) for part in parts)), whole)
-
-
-def _named(note: dict[str, Any]) -> str:
-    return f"{str(note.get('model'))[:12]} ({note.get(WORDS, 'unknown weights')})"
-
-
-def _read_note(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        raise RunError(
-            path,
-            found="cannot be read",
-            allowed="it says of which model the masks beside it are",
-            fix="Give another --out.",
-        ) from None
 
 
 make_callable(sys.modules[__name__])

@@ -27,10 +27,11 @@ def threads_for(engine: Engine) -> int:
 
 
 def in_flight(
-    work: Callable[[Item], Result], items: Iterable[Item], *, threads: int
+    work: Callable[[Item], Result], items: Iterable[Item], *, threads: int, most: int = 0
 ) -> Generator[Result, None, None]:
     """What `work` gives for each item, in their order, with so many `threads` at it.
 
+    At most so many are begun or wait to be asked for, 0 = `AHEAD` a thread and one more.
     One thread is this one. What `work` raises is raised where its result would stand; then, and
     when nobody asks for more (Ctrl-C), what is begun is finished and the rest never begun.
     """
@@ -38,13 +39,31 @@ def in_flight(
         yield from map(work, items)
         return
     waiting: deque[Future[Result]] = deque()
+    most = most or AHEAD * threads + 1
     pool = ThreadPoolExecutor(threads, thread_name_prefix="atrous-picture")
     try:
         for item in items:
             waiting.append(pool.submit(work, item))
-            if len(waiting) > AHEAD * threads:
+            if len(waiting) >= most:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def read_ahead(items: Iterable[Item], *, most: int) -> Generator[Item, None, None]:
+    """The items, read by another thread, so many before they are asked for.
+
+    What reading raises is raised in its turn. Whoever stops asking waits for the one that is
+    being read, and no other is.
+    """
+    source, end = iter(items), object()
+    pool = ThreadPoolExecutor(1, thread_name_prefix="atrous-reading")
+    try:
+        waiting = deque(pool.submit(next, source, end) for _ in range(most))
+        while (item := waiting.popleft().result()) is not end:
+            waiting.append(pool.submit(next, source, end))
+            yield item  # pyright: ignore[reportReturnType]  not the end
     finally:
         pool.shutdown(cancel_futures=True)

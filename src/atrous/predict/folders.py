@@ -11,76 +11,18 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatch
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from atrous.data.images import is_image
+from atrous.data.rasters import is_address, is_raster
 from atrous.errors import DataError, RecipeError, RunError
+from atrous.predict.flow import MOST_LANES
+from atrous.predict.jobs import MASKS, Job, Wanted
+from atrous.predict.video.containers import SUFFIXES, is_video
 
 ONE_CASE = sys.platform in ("darwin", "win32")  # A.png and a.png are one file, by their defaults
-
-
-class Wanted(NamedTuple):
-    """What is written of a picture beside its mask."""
-
-    overlay: bool = False
-    probabilities: bool = False
-    confidence: bool = False
-
-
-MASKS = Wanted()  # nothing else
-
-
-class Job(NamedTuple):
-    """A picture and the files that may be made of it in `out`; of a multilabel mask its planes.
-
-    `name` is the picture's path below what was given, with `/`.
-    """
-
-    image: Path
-    name: str
-    out: Path
-    plane_names: tuple[str, ...] = ()
-
-    @property
-    def stem(self) -> str:
-        """The name of what is made of it, without suffix."""
-        return posixpath.splitext(self.name)[0]
-
-    @property
-    def mask(self) -> Path:
-        """The mask, which may be a folder of planes."""
-        return self.out / (self.stem if self.plane_names else f"{self.stem}.png")
-
-    @property
-    def planes(self) -> tuple[Path, ...]:
-        return tuple(self.mask / f"{name}.png" for name in self.plane_names)
-
-    @property
-    def overlay(self) -> Path:
-        return self.out / f"overlay/{self.stem}.jpg"
-
-    @property
-    def probabilities(self) -> Path:
-        return self.out / f"probabilities/{self.stem}.npy"
-
-    @property
-    def confidence(self) -> Path:
-        return self.out / f"confidence/{self.stem}.png"
-
-    def targets(self, wanted: Wanted) -> list[str]:
-        """The files that make it finished, below `out`."""
-        stem = self.stem
-        planes = [f"{stem}/{name}.png" for name in self.plane_names]
-        beside = (f"overlay/{stem}.jpg", f"probabilities/{stem}.npy", f"confidence/{stem}.png")
-        return [
-            *(planes or [f"{stem}.png"]),
-            *(file for file, wants in zip(beside, wanted, strict=True) if wants),
-        ]
-
-    def files(self, wanted: Wanted) -> list[Path]:
-        """The files that make it finished."""
-        return [self.out / target for target in self.targets(wanted)]
 
 
 class Shard(NamedTuple):
@@ -92,6 +34,13 @@ class Shard(NamedTuple):
     def of(self, jobs: Sequence[Job]) -> list[Job]:
         """Its jobs; together the shards have all of them, each one once."""
         return [*jobs[self.number - 1 :: self.total]]
+
+
+def lanes_wanted(found: "Found", shard: Shard) -> int:
+    """How many pictures there may be to show to an engine at once."""
+    if any(picture.is_video for picture in found.pictures):
+        return MOST_LANES
+    return -(-sum(not picture.is_raster for picture in found.pictures) // shard.total)
 
 
 def shard_of(text: str) -> Shard:
@@ -123,6 +72,9 @@ class Picture(NamedTuple):
     image: Path
     name: str
     real: str
+    is_raster: bool = False
+    address: str = ""
+    is_video: bool = False
 
 
 class Search(NamedTuple):
@@ -135,7 +87,8 @@ class Search(NamedTuple):
         """Whether a file of this path would be found."""
         below = os.path.join(self.root, "")
         parts = real.removeprefix(below).split(os.sep)
-        return real.startswith(below) and is_image(Path(real)) and _fits(parts, self.pattern)
+        source = is_image(Path(real)) or Path(real).suffix.lower() in SUFFIXES
+        return real.startswith(below) and source and _fits(parts, self.pattern)
 
 
 class Found(NamedTuple):
@@ -145,18 +98,27 @@ class Found(NamedTuple):
     searches: list[Search]
 
 
-def pictures(inputs: Iterable[str | Path], out: Path) -> Found:
-    """The pictures of files, folders (searched through) and globs.
+def pictures(
+    inputs: Iterable[str | Path], out: Path, *, geotiff: bool = False, remote: bool = False
+) -> Found:
+    """The pictures and videos of files, folders (searched through), globs; `remote`: of addresses.
 
-    Those in `out` are left out where it lies inside what is searched: they are masks.
+    Those in `out` are left out where it lies inside what is searched: they are masks. Those too
+    large for memory are rasters; with `geotiff` so are those that are georeferenced.
 
     Raises:
         DataError: there are none, or an input is not there.
     """
     inputs, place = [*map(str, inputs)], _real(out)
-    parts = [_pictures(text, place) for text in inputs]
+    parts = [_pictures(text, place, remote=remote) for text in inputs]
     found = Found(
-        [picture for part in parts for picture in part.pictures],
+        [
+            picture
+            if picture.is_video or picture.is_raster
+            else picture._replace(is_raster=is_raster(picture.image, geotiff))
+            for part in parts
+            for picture in part.pictures
+        ],
         [search for part in parts for search in part.searches],
     )
     if not found.pictures:
@@ -165,12 +127,18 @@ def pictures(inputs: Iterable[str | Path], out: Path) -> Found:
 
 
 def plan(
-    found: Found, out: Path, *, planes: Sequence[str] = (), wanted: Wanted = MASKS
+    found: Found,
+    out: Path,
+    *,
+    planes: Sequence[str] = (),
+    wanted: Wanted = MASKS,
+    polygons: str = "",
 ) -> list[Job]:
     """The jobs for what `pictures` found, in the order of their names.
 
     The mask of `FOLDER/a/b.jpg` is `OUT/a/b.png`, its overlay `OUT/overlay/a/b.jpg`, and so on.
-    With the names of `planes` the mask is a folder of them, `OUT/a/b/PLANE.png`.
+    With the names of `planes` the mask is a folder of them, `OUT/a/b/PLANE.png`. That of a raster
+    is `OUT/a/b.tif`, and beside it may be a file of `polygons`; those of a video are in `OUT/a/b/`.
 
     Raises:
         RunError: two pictures want one file, one would replace a picture, or be taken for one
@@ -180,14 +148,30 @@ def plan(
     owner: dict[str, Picture] = {}
     for picture in sorted(found.pictures, key=lambda picture: picture.name):
         job = Job(picture.image, picture.name, out, tuple(planes))
-        folder = [job.stem] if planes else []
-        for target in (*folder, *job.targets(wanted)):
+        if picture.is_raster:
+            raster = {"is_raster": True, "address": picture.address, "polygons": polygons}
+            job = job._replace(plane_names=(), **raster)
+        elif picture.is_video:
+            job = job._replace(is_video=True)
+        for target in (*job.folders, *job.targets(wanted)):
             earlier = owner.setdefault(_folded(target), picture)
             if earlier.real != picture.real:
                 raise _collision(out / target, earlier, picture, job)
-        jobs.setdefault(_folded(job.stem), job)
+        jobs.setdefault(_folded(str(job.mask)), job)
+    _refuse_shared(jobs.values(), owner)
     _refuse_pictures(owner, found, out)
     return [*jobs.values()]
+
+
+def _refuse_shared(jobs: Iterable[Job], owner: dict[str, Picture]) -> None:
+    """Refuse files of others in the folder of a video, which is made as one."""
+    videos = [job for job in jobs if job.is_video]
+    inside = {_folded(folder): job for job in videos for folder in job.folders}
+    for target, picture in owner.items() if videos else ():
+        for folder in map(str, PurePosixPath(target).parents):
+            job = inside.get(folder)
+            if job and job.image != picture.image:
+                raise _collision(job.out / target, picture, owner[folder], job)
 
 
 def first_there(jobs: Iterable[Job], wanted: Wanted) -> Path | None:
@@ -208,14 +192,16 @@ def _names(folder: str) -> frozenset[str]:
         return frozenset()
 
 
-def _pictures(text: str, out: str) -> Found:
+def _pictures(text: str, out: str, *, remote: bool) -> Found:
     """Pictures that an input names, and the search for them."""
+    if is_address(text):
+        return Found([_elsewhere(text, remote)], [])
     path = Path(text)
     if path.is_dir():
         search = Search(_real(path))
         return Found([*_walk(str(path), search.root, "", out)], [search])
     if path.exists():
-        return Found([Picture(path, path.name, _real(path))], [])
+        return Found([Picture(path, path.name, _real(path), is_video=is_video(path))], [])
     if glob.has_magic(text):
         search = _search(path)
         if found := [*_matches(text, search.root, out)]:
@@ -227,10 +213,11 @@ def _matches(pattern: str, root: str, out: str) -> Iterator[Picture]:
     """Pictures that a glob names; none of `out` where it lies below the root of the glob."""
     real, apart = cache(_real), _is_below(out, root)
     for path in map(Path, glob.glob(pattern, recursive=True)):
-        if not is_image(path) or (apart and _is_in(real(path.parent), out)) or not path.is_file():
+        if (apart and _is_in(real(path.parent), out)) or not (kind := _kind(path)):
             continue
         place = os.path.join(real(path.parent), _folded(path.name))
-        yield Picture(path, path.name, _real(path) if path.is_symlink() else place)
+        place = _real(path) if path.is_symlink() else place
+        yield Picture(path, path.name, place, is_video=kind == "video")
 
 
 def _walk(folder: str, real: str, prefix: str, out: str) -> Iterator[Picture]:
@@ -254,9 +241,16 @@ def _walk(folder: str, real: str, prefix: str, out: str) -> Iterator[Picture]:
         if entry.is_dir(follow_symlinks=False):
             if place != out:
                 yield from _walk(entry.path, place, f"{name}/", out)
-        elif is_image(Path(entry.name)) and entry.is_file():
+        elif kind := _kind(entry):
             place = _real(entry.path) if entry.is_symlink() else place
-            yield Picture(Path(entry.path), name, place)
+            yield Picture(Path(entry.path), name, place, is_video=kind == "video")
+
+
+def _kind(entry: "os.DirEntry[str] | Path") -> str:
+    """What a file is that was found: a picture, by its name, or a video; else nothing."""
+    if is_image(Path(entry.name)):
+        return "picture" if entry.is_file() else ""
+    return "video" if is_video(Path(entry), given=False) else ""
 
 
 def _search(pattern: Path) -> Search:
@@ -332,8 +326,21 @@ def _nothing(where: str) -> DataError:
     return DataError(
         where,
         found="names no picture",
-        allowed="inputs are pictures, folders with pictures, or globs",
+        allowed="inputs are pictures or videos on this machine, folders with them, or globs",
         fix="Check the path; quote a glob so that the shell leaves it alone.",
+    )
+
+
+def _elsewhere(address: str, remote: bool) -> Picture:
+    """A raster on another machine, under the last part of its address."""
+    name = posixpath.basename(urlsplit(address).path)
+    if remote and is_image(Path(name)):
+        return Picture(Path(name), name, address, is_raster=True, address=address)
+    raise DataError(
+        address,
+        found="is not a picture on this machine",
+        allowed="those of others are fetched only if that is asked for",
+        fix="Add --set predict.remote=true, or fetch it first.",
     )
 
 

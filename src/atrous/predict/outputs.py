@@ -12,7 +12,7 @@ from atrous.data.images import jpeg, read_header
 from atrous.data.masks import flat_png, mask_png, plane_pngs, read_mask, read_planes
 from atrous.errors import DataError, ImageError
 from atrous.files import make_folder, refusals_told, whole_file, write_whole
-from atrous.predict.folders import Job, Wanted
+from atrous.predict.jobs import Job, Wanted
 from atrous.predict.predictor import Prediction
 from atrous.predict.shares import Row, row_of
 

@@ -3,9 +3,10 @@
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from threading import Semaphore
-from typing import Any, Unpack
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -31,9 +32,13 @@ from atrous.predict.postprocess import (
     run_steps,
 )
 from atrous.predict.shares import class_shares
+from atrous.predict.tiles import Cut, Known, Read, Region, Scene, cut_for, everywhere, scene_of
+from atrous.predict.tiles.cuts import WHOLE, check_tiles
 from atrous.recipe import Step, Steps, make_steps
 from atrous.recipe.postprocessing import named_steps
-from atrous.types import GridLogits, Image, Mask, Placement
+from atrous.types import GridLogits, Image, Mask, Placement, Size
+
+AROUND = 256  # pixels beside a part of a scene that steps after the network see
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,7 @@ class Prediction:
     threads: int = 0  # of what is made when it is asked for; 0 = one for each core
     changed: bool = False  # by steps of post-processing
     refined: Float32[np.ndarray, "K H W"] | None = None  # probabilities, where a step changed them
+    cut: Cut = WHOLE  # how the network was shown the picture
 
     def coloured(self) -> UInt8[np.ndarray, "H W 3"]:
         """The mask in the classes' colours; the mean where several are there."""
@@ -98,6 +104,22 @@ class Prediction:
         return where | {"threads": self.threads}
 
 
+class Block(NamedTuple):
+    """The prediction for a part of a scene: the `inner` of one that sees somewhat more."""
+
+    seen: Prediction
+    inner: Region
+
+    @property
+    def mask(self) -> Mask:
+        """`H W` of the part."""
+        return self.seen.mask[self.inner]
+
+    def confidence(self) -> Float32[np.ndarray, "H W"]:
+        """As that of a picture's prediction."""
+        return self.seen.confidence(self.inner[0])[:, self.inner[1]]
+
+
 @dataclass(frozen=True)
 class Predictor:
     """`predictor(image).mask`: images of any size as arrays, paths or PIL images.
@@ -115,10 +137,13 @@ class Predictor:
     note: str = ""
     postprocess: Steps = ()
     augmentation: Augmentation = AS_IT_IS
+    tile: str = "auto"
+    memory: int = 0  # MiB that the network may hold, for pictures in tiles; 0 = half of all
     _lanes: Semaphore = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_steps(self.postprocess, self.classes, dtype=self.engine.dtype)
+        check_tiles(self.tile, self.memory)
         object.__setattr__(self, "_lanes", Semaphore(max(1, self.engine.lanes)))
 
     @property
@@ -145,6 +170,19 @@ class Predictor:
         """
         prediction, fitted = self._network(image)
         yield prediction
+        yield from self._stepped(prediction, fitted)
+
+    def after(self, prediction: Prediction, logits: GridLogits | None = None) -> Prediction:
+        """What all steps make of the network's prediction, decided anew by `logits` if given."""
+        if logits is not None:
+            mask = self.decided(logits, prediction.grid, prediction.image.shape[:2])
+            prediction = replace(prediction, logits=logits, mask=mask)
+        bands, dtype = self.engine.bands, self.engine.dtype
+        fitted = fit_image(prediction.image, bands=bands, dtype=dtype)
+        return deque((prediction, *self._stepped(prediction, fitted)), maxlen=1).pop()
+
+    def _stepped(self, prediction: Prediction, fitted: Image) -> Iterator[Prediction]:
+        """What each step makes of a prediction, one after the other."""
         if not self.postprocess:
             return
         probs = prediction.probabilities() if needs_probabilities(self.postprocess) else None
@@ -162,26 +200,87 @@ class Predictor:
             fitted = fit_image(pixels, bands=self.engine.bands, dtype=self.engine.dtype)
         except ImageError as error:
             raise _at(where, error) from None
-        grid = self.engine.grid
-        logits = self.augmentation.logits(self._answer, fitted, grid=grid)
-        decide = argmax_at_pixels if self.classes.task == "multiclass" else threshold_at_pixels
+        logits, grid, cut = self._logits(fitted)
         try:
-            mask = decide(
-                logits,
-                grid=grid,
-                size=fitted.shape[:2],
-                dtype=self.classes.dtype,
-                threads=self.threads,
-            )
+            mask = self.decided(logits, grid, fitted.shape[:2])
         except ValueError:
             if not np.isnan(logits).any():
                 raise
             raise self._no_numbers(where, fitted) from None
-        return Prediction(mask, self.classes, pixels, logits, grid, self.threads), fitted
+        made = Prediction(mask, self.classes, pixels, logits, grid, self.threads, cut=cut)
+        return made, fitted
+
+    def _logits(self, image: Image) -> tuple[GridLogits, Placement, Cut]:
+        """The logits, where they lie, and how the picture was cut for them."""
+        size, answer, grid = image.shape[:2], self._answer, self.engine.grid
+        cut = cut_for(self.engine, size, tile=self.tile, memory=self.memory)
+        if cut.mode != "whole":  # then views of other sizes are in tiles of the same kind too
+            answer = partial(self._in_tiles, mode=cut.mode)
+            grid = self._scene(size, image.__getitem__, cut).grid
+        return self.augmentation.logits(answer, image, grid=grid), grid, cut
 
     def _answer(self, image: Image) -> GridLogits:
         with self._lanes:
             return self.engine(image[None])[0]
+
+    def _in_tiles(self, image: Image, *, mode: str) -> GridLogits:
+        cut = cut_for(self.engine, image.shape[:2], tile=mode, memory=self.memory)
+        return self._scene(image.shape[:2], image.__getitem__, cut).with_means().cells()
+
+    def _scene(self, size: Size, read: Read, cut: Cut, **options: Any) -> Scene:
+        options |= {"num_logits": self.classes.num_logits, "turn": self._lanes}
+        return scene_of(self.engine, size, read, cut, **options)
+
+    def scene(self, size: Size, read: Read, known: Known = everywhere) -> Scene:
+        """A picture that need not fit into memory, of which `read` gives parts, in tiles.
+
+        They are in the engine's own bands and dtype. Means over the whole of it are found now.
+        Other views (`flip`, `scales`) are of each tile.
+        """
+        scales, tile = self.augmentation.scales, self.tile if self.tile != "off" else "auto"
+        how: dict[str, Any] = {"memory": self.memory, "scales": scales}
+        cut = cut_for(self.engine, size, tile=tile, **how)
+        if cut.mode == "whole":
+            cut = cut_for(
+                self.engine, size, tile="blend" if self.engine.tiling.inexact else "exact", **how
+            )
+        options: dict[str, Any] = {"known": known, "augmentation": self.augmentation}
+        return self._scene(size, read, cut, **options).with_means()
+
+    def block(self, scene: Scene, region: Region) -> Block:
+        """The prediction for a part of a scene, which begins at multiples of `Scene.unit`.
+
+        What the network gives is that of the scene. Steps after it see `AROUND` pixels beside
+        the part, and no farther.
+
+        Raises:
+            ImageError, WeightsError: as a call.
+        """
+        steps = bool(self.postprocess)
+        seen, inner = scene.grown(region, max(scene.reach, AROUND if steps else 0))
+        logits, size = (
+            scene.cells(seen),
+            (seen[0].stop - seen[0].start, seen[1].stop - seen[1].start),
+        )
+        try:
+            mask = self.decided(logits, scene.grid, size)
+        except ValueError:
+            if not np.isnan(logits).any():
+                raise
+            raise self._no_numbers("the picture", scene.read(seen)) from None
+        image = scene.read(seen) if steps else np.empty((*size, 0), np.uint8)
+        made = Prediction(mask, self.classes, image, logits, scene.grid, self.threads)
+        return Block(deque((made, *self._stepped(made, image)), maxlen=1).pop(), inner)
+
+    def decided(self, logits: GridLogits, grid: Placement, size: Size) -> Mask:
+        """The mask of a picture of this size.
+
+        Raises:
+            ValueError: a logit is NaN.
+        """
+        decide = argmax_at_pixels if self.classes.task == "multiclass" else threshold_at_pixels
+        dtype, threads = self.classes.dtype, self.threads
+        return decide(logits, grid=grid, size=size, dtype=dtype, threads=threads)
 
     def _no_numbers(self, where: object, image: Image) -> AtrousError:
         if not np.isfinite(image).all():
@@ -208,6 +307,10 @@ class Loading(Answering, total=False):
     """Average the logits of the picture and its mirror image."""
     scales: Iterable[float]
     """Average the logits of the picture at these scales, 1 among them."""
+    tile: str
+    """How large pictures are cut: `auto`, `exact`, `blend`, `off`."""
+    memory: int
+    """MiB that the network may hold at once; 0 = half of the machine's."""
     postprocess: Iterable[Step | Mapping[str, Any]] | None
     """Steps after the network, as options or as their tables; None = what the run or file says."""
 
@@ -217,12 +320,17 @@ def load(
     *,
     flip: bool = False,
     scales: Iterable[float] = (1.0,),
+    tile: str = "auto",
+    memory: int = 0,
     postprocess: Iterable[Step | Mapping[str, Any]] | None = None,
     **options: Unpack[Answering],
 ) -> Predictor:
     """The predictor of a run folder, a weights file or an exported file.
 
-    `flip` and `scales` show each picture more than once and average the logits. `postprocess`
+    `flip` and `scales` show each picture more than once and average the logits. Pictures for
+    which the network would hold more than `memory` MiB are cut into tiles: `exact` ones give
+    what the whole would, `blend` are cheaper where that takes wide halos, and all that some
+    models have; `auto` chooses, `off` never cuts (docs/tiles.md). `postprocess`
     are steps after the network in place of those of the run or file; () = none. `engine` is
     torch for a run, onnxruntime or openvino for an exported file, `precision` f32, bf16 or int8;
     where they are not given they are chosen, and `Predictor.note` says so. `threads` are those of
@@ -246,7 +354,7 @@ def load(
     if opened.postprocess:
         note = f"{opened.note} Then: {named_steps(opened.postprocess)}."
         opened = opened._replace(note=note)
-    return Predictor(*opened, augmentation=augmentation)
+    return Predictor(*opened, augmentation=augmentation, tile=tile, memory=memory)
 
 
 def _at(where: object, error: ImageError) -> ImageError:

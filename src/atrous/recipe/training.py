@@ -150,3 +150,21 @@ class Predict(Options):
     """Average the logits of the picture and its mirror image."""
     scales: Scales = (1.0,)
     """Average the logits of the picture at these scales."""
+    tile: Literal["auto", "exact", "blend", "off"] = "auto"
+    """How large pictures are cut: in tiles that equal the whole, blended ones, or not."""
+    memory: int = Field(default=0, ge=0)
+    """MiB that the network may hold at once; 0 = half of the machine's."""
+    geotiff: bool = True
+    """Masks of georeferenced pictures are GeoTIFFs; else PNGs, as of others."""
+    overviews: bool = False
+    """GeoTIFFs get smaller versions inside, for maps."""
+    polygons: Literal["", "gpkg", "geojson"] = ""
+    """Of rasters, also the outlines of what was found."""
+    simplify: float = Field(default=0.0, ge=0, le=1000)
+    """Pixels by which the outlines of polygons may be off."""
+    remote: bool = False
+    """Inputs may be addresses: https://..., s3://..., gs://..., az://..."""
+    every: int = Field(default=1, ge=1)
+    """Of a video every Nth frame is predicted; the overlay holds its mask until the next."""
+    smoothing: float = Field(default=0.0, ge=0, lt=1)
+    """Of a video, how much of an answer is that of frames before: a running average of logits."""

@@ -96,7 +96,7 @@ def _put_png(path: Path, item: Item) -> bool:
     """Whether the picture was a PNG that stands upright, and is copied."""
     pair = item.pair
     upright = content_format(pair.image) == "PNG" and orientation_of(pair.image) == 1
-    if upright and not pair.bands:
+    if upright and pair.is_file:
         put_picture(path, item)
         return True
     put(path, png(read_picture(pair)))

@@ -88,7 +88,7 @@ def make_plan(data: DataSet, out: Path, track: Track | None = None) -> Plan:
             f"{file.split}/{name}" if shared else name,
             file.pair,
             file.header.size,
-            _TIFF if file.pair.bands else file.pair.image.suffix,
+            file.pair.image.suffix if file.pair.is_file else _TIFF,
         )
         for file, name in zip(data.files, names, strict=True)
     )
@@ -137,8 +137,9 @@ def put_mask(path: Path, mask: Mask, classes: Classes) -> None:
 
 
 def put_picture(path: Path, item: Item) -> None:
-    """Copy the bytes of a pair's picture, whatever they are; bands in several files as a TIFF."""
-    put(path, tiff(read_picture(item.pair)) if item.pair.bands else _chunks(item.pair.image))
+    """Copy the bytes of a pair's picture, whatever they are; else its pixels as a TIFF."""
+    pair = item.pair
+    put(path, _chunks(pair.image) if pair.is_file else tiff(read_picture(pair)))
 
 
 def refuse_multilabel(plan: Plan, to: str) -> None:
@@ -158,7 +159,7 @@ def refuse_multilabel(plan: Plan, to: str) -> None:
 
 def turned_note(items: Iterable[Item]) -> tuple[str, ...]:
     """A sentence on pictures that EXIF turns, if there are any: masks are those of turned ones."""
-    turned = sum(not item.pair.bands and orientation_of(item.pair.image) > 1 for item in items)
+    turned = sum(item.pair.is_file and orientation_of(item.pair.image) > 1 for item in items)
     if not turned:
         return ()
     return (

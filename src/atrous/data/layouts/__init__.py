@@ -1,8 +1,8 @@
 """Where the pairs of a data set lie, and its splits: a module for each layout.
 
-Names of files are looked at, and what lists, legends and annotation files say; no picture is
-opened, nothing is ever written. The first layout that recognises a folder has it; `dataset.toml`
-and list files then say more.
+Names of files are looked at, and what lists, legends and annotation files say; of pictures only
+the heads of rasters are read, nothing is ever written. The first layout that recognises a folder
+has it; `dataset.toml` and list files then say more.
 """
 
 from collections.abc import Callable
@@ -37,6 +37,7 @@ from atrous.data.layouts.pairs import (
     shown,
 )
 from atrous.data.layouts.planes import divided_by_form
+from atrous.data.layouts.rasters import in_blocks, in_windows
 from atrous.data.layouts.splits import (
     VAL_SHARE,
     count_unlisted,
@@ -112,11 +113,15 @@ def find_layout(root: Path, name: LayoutName | Literal["auto"] = "auto") -> Layo
         layout = replace(layout, splits=splits, planes=planes, problems=(*layout.problems, *wrong))
     if declared is not None:
         layout = _declare(layout, declared)
+    layout, cutting = in_blocks(layout, declared)
+    divided = "val" not in layout.splits
     if "train" in layout.splits and "val" not in layout.splits:
         layout = _with_val(layout, declared)
     elif declared and (declared.share or declared.group):
         note = "[splits] val and group were not used: the data set has its own val split."
         layout = replace(layout, notes=(*layout.notes, note))
+    if cutting:
+        layout = in_windows(layout, cutting, apart=divided and not (declared and declared.group))
     counts = ", ".join(f"{len(pairs)} {split}" for split, pairs in layout.splits.items())
     return replace(layout, notes=(f"Layout: {layout.kind}; {counts}.", *layout.notes))
 
@@ -229,7 +234,8 @@ def _with_val(layout: Layout, declared: Declared | None) -> Layout:
     share = (declared.share if declared else None) or VAL_SHARE
     group = declared.group if declared else None
     try:
-        train, val, note = divide(layout.splits["train"], share, group, layout.root)
+        seed = declared.raster.seed if declared and declared.raster else 0
+        train, val, note = divide(layout.splits["train"], share, group, layout.root, seed=seed)
     except DataError as error:
         return replace(layout, problems=(*layout.problems, error))
     splits = {**layout.splits, "train": train, "val": val}

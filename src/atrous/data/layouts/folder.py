@@ -19,6 +19,7 @@ from atrous.data.layouts.pairs import (
     Pool,
     folder_pool,
     folders,
+    holds_labels,
     mixed_pool,
     named,
     pictures,
@@ -26,7 +27,6 @@ from atrous.data.layouts.pairs import (
     split_folders,
     split_name,
 )
-from atrous.data.masks import is_mask
 from atrous.errors import DataError
 
 FORMS = (
@@ -110,7 +110,7 @@ def _by_name(root: Path) -> Found | None:
         split, word = _split_and_word(folder.name)
         if split and (not word or word in IMAGE_FOLDERS):
             images.setdefault(split, folder)
-        elif split and word in MASK_FOLDERS and _holds(folder, is_mask):
+        elif split and word in MASK_FOLDERS and _holds(folder, holds_labels):
             masks.setdefault(split, folder)
     split = next((split for split in SPLITS if split in images and split in masks), None)
     if split is None:
@@ -135,12 +135,12 @@ def _pair(root: Path) -> tuple[Path, Path, tuple[str, ...]] | None:
     """The folder of pictures and that of masks, and notes on what else might be one."""
     images = [folder for folder in _called(root, IMAGE_FOLDERS) if _holds(folder, is_image)]
     called = _called(root, MASK_FOLDERS)
-    masks = [folder for folder in called if _holds(folder, is_mask)]
+    masks = [folder for folder in called if _holds(folder, holds_labels)]
     if images and called and not masks and called[0].name.lower() == MASK_FOLDERS[0]:
         raise DataError(
             called[0],
             found="holds no mask file",
-            allowed="masks are pictures or .npy files, of the same names as their pictures",
+            allowed="masks are pictures, .npy files or polygons, named as their pictures",
             fix="Put the masks there.",
             code="S109",
         )

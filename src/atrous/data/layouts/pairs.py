@@ -16,6 +16,7 @@ from atrous.data.images import is_image
 from atrous.data.layouts.marks import MASK, partners, unmarked, usual_mark
 from atrous.data.masks import is_mask
 from atrous.data.shapes import Drawing
+from atrous.data.windows import Window, is_polygons
 from atrous.errors import DataError
 from atrous.types import Colour, Task
 
@@ -28,13 +29,20 @@ class Pair(NamedTuple):
     """A picture and its mask; `name` is unique within a split.
 
     The mask is a file, a folder of planes, or the annotation file that it is drawn in. `bands`
-    are further files whose bands follow those of the picture.
+    are further files whose bands follow those of the picture. A `window` is the part of a raster
+    that is the picture; `image` and `mask` are then files of many pairs.
     """
 
     name: str
     image: Path
     mask: Path
     bands: tuple[Path, ...] = ()
+    window: Window | None = None
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the file of the picture holds all of it, and nothing else."""
+        return not self.bands and self.window is None
 
 
 Drawings = Callable[[Pair], Drawing]  # what annotation files say of a pair
@@ -164,8 +172,13 @@ def pictures(folder: Path) -> Files:
 
 
 def masks(folder: Path) -> Files:
-    """Mask files below a folder, by name."""
-    return by_name(folder, files_below(folder), is_mask)
+    """Mask files below a folder, and files of polygons, by name."""
+    return by_name(folder, files_below(folder), holds_labels)
+
+
+def holds_labels(path: Path) -> bool:
+    """Whether the suffix is that of a mask, or of polygons on a raster."""
+    return is_mask(path) or is_polygons(path)
 
 
 def folder_pool(images: Path, masks_folder: Path) -> Pool:

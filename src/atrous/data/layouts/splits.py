@@ -66,26 +66,35 @@ def read_list(file: Path, root: Path, pool: Pool) -> tuple[tuple[Pair, ...], str
 
 
 def divide(
-    pairs: tuple[Pair, ...], share: float, group: re.Pattern[str] | None, where: Path
+    pairs: tuple[Pair, ...],
+    share: float,
+    group: re.Pattern[str] | None,
+    where: Path,
+    *,
+    seed: int = 0,
 ) -> tuple[tuple[Pair, ...], tuple[Pair, ...], str]:
     """Train pairs, val pairs and a note: whole groups go to val, in the order of their hash.
 
-    The answer depends on the names alone, not on the order of the files. At least one group
-    goes to val and one stays in train.
+    The answer depends on the names and the seed alone, not on the order of the files. At least
+    one group goes to val and one stays in train. Blocks of rasters are divided as pairs are.
     """
     groups: dict[str, list[Pair]] = {}
     for pair in pairs:
-        groups.setdefault(_key(pair.name, group, where), []).append(pair)
+        groups.setdefault(_key(pair, group, where), []).append(pair)
     if len(groups) < 2:
-        what = f"one group ({next(iter(groups))!r})" if group else f"{len(pairs)} pair"
+        noun = "block of a raster" if pairs[0].window else "pair"
+        what = f"one group ({next(iter(groups))!r})" if group else f"{len(pairs)} {noun}"
         raise DataError(
             where,
             found=f"holds {what} and no val split",
             allowed="at least two are needed to set some aside for validation",
-            fix="Add pairs, or a val split.",
+            fix="Make blocks smaller ([raster] block in dataset.toml), or add a val split."
+            if pairs[0].window
+            else "Add pairs, or a val split.",
             code="S110",
         )
-    order = sorted(groups, key=lambda key: hashlib.sha256(key.encode()).digest())
+    salt = str(seed) if seed else ""
+    order = sorted(groups, key=lambda key: hashlib.sha256((salt + key).encode()).digest())
     taken: set[str] = set()
     count = 0
     for key in order[:-1]:
@@ -93,10 +102,11 @@ def divide(
             break
         taken.add(key)
         count += len(groups[key])
-    val = tuple(p for p in pairs if _key(p.name, group, where) in taken)
-    train = tuple(p for p in pairs if _key(p.name, group, where) not in taken)
+    val = tuple(p for p in pairs if _key(p, group, where) in taken)
+    train = tuple(p for p in pairs if _key(p, group, where) not in taken)
     of = f" ({len(taken)} of {len(groups)} groups)" if group else ""
-    note = f"No val split was found: {len(val)} of {len(pairs)} train pairs{of} were set aside"
+    what = "blocks of rasters" if pairs[0].window else "train pairs"
+    note = f"No val split was found: {len(val)} of {len(pairs)} {what}{of} were set aside"
     return train, val, note + ", chosen by a hash of their names."
 
 
@@ -111,9 +121,12 @@ def empty(where: object, found: str) -> DataError:
     )
 
 
-def _key(name: str, group: re.Pattern[str] | None, where: Path) -> str:
+def _key(pair: Pair, group: re.Pattern[str] | None, where: Path) -> str:
+    name = pair.name
     if group is None:
         return name
+    if pair.window:
+        name = name.rpartition("/")[0]  # of the raster
     match = group.match(name)
     if match is None or match["group"] is None:
         raise DataError(

@@ -14,10 +14,36 @@ from atrous.errors import DataError
 from atrous.types import Colour, LayoutName, Task
 
 FILE = "dataset.toml"
-_KEYS = ("classes", "colours", "ignore_index", "task", "layout", "accept", "remap", "splits")
+_KEYS = (
+    "classes",
+    "colours",
+    "ignore_index",
+    "task",
+    "layout",
+    "accept",
+    "remap",
+    "splits",
+    "raster",
+)
 _SPLIT_KEYS = (*SPLITS, "group")
+_RASTER_KEYS = {"window": 16, "block": 16, "gap": 0, "seed": 0, "attribute": None}  # and the least
 _MOST_CLASSES = 65535  # indices are uint16 at most, and one value means ignore
 _MOST_LABEL = COLOURED - 1  # beyond are colours
+
+
+@dataclass(frozen=True)
+class Cutting:
+    """How rasters are cut, in pixels; None where it follows from the others.
+
+    `attribute` is the field of polygons that holds their class. Another `seed` gives other
+    blocks to val.
+    """
+
+    window: int = 512
+    block: int | None = None
+    gap: int | None = None
+    seed: int = 0
+    attribute: str | None = None
 
 
 @dataclass(frozen=True)
@@ -25,7 +51,8 @@ class Declared:
     """The content of `dataset.toml`; None where it says nothing.
 
     `accept` are codes of the doctor's errors that are no errors here. `lists` are list files by
-    split. `share` and `group` ask for a deterministic val split.
+    split. `share` and `group` ask for a deterministic val split. `raster` is how
+    rasters are cut.
     """
 
     path: Path
@@ -38,6 +65,7 @@ class Declared:
     task: Task | None = None
     layout: LayoutName | None = None
     accept: tuple[str, ...] = ()
+    raster: Cutting | None = None
 
     def resolved(self, names: tuple[str, ...] | None) -> dict[int, int | str]:
         """The remap with class names turned into indices of `names`.
@@ -92,6 +120,7 @@ def read_toml(root: Path) -> Declared | None:
         task=task,
         layout=_word(path, "layout", data.get("layout"), get_args(LayoutName)),
         accept=_codes(path, data.get("accept", [])),
+        raster=_cutting(path, _table(path, data, "raster")) if "raster" in data else None,
     )
 
 
@@ -114,6 +143,24 @@ def _codes(path: Path, value: Any) -> tuple[str, ...]:
         return tuple(value)
     allowed = 'accept is a list of codes of the doctor, such as ["M413"]'
     _refuse(path, f"accept = {_brief(value)}", allowed, "Correct it.")
+
+
+def _cutting(path: Path, table: dict[str, Any]) -> Cutting:
+    _known(path, table, tuple(_RASTER_KEYS), "[raster] ")
+    for key, value in table.items():
+        least = _RASTER_KEYS[key]
+        if least is None and not (isinstance(value, str) and value):
+            allowed = "it is the name of a field of the polygons"
+            _refuse(path, f"[raster] {key} = {_brief(value)}", allowed, "Correct it.")
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if least is not None and not (whole and value >= least):
+            allowed = f"it is a whole number, {least} or more"
+            _refuse(path, f"[raster] {key} = {_brief(value)}", allowed, "Correct it.")
+    made = Cutting(**table)
+    if made.block is not None and made.block < made.window:
+        found = f"[raster] block = {made.block} for windows of {made.window}"
+        _refuse(path, found, "a window lies in one block", "Make blocks larger.")
+    return made
 
 
 def _names(path: Path, value: Any, least: int) -> tuple[str, ...] | None:

@@ -3,14 +3,16 @@
 import io
 import zlib
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int64, UInt8
+from jaxtyping import Bool, Int64, Shaped, UInt8
 from PIL import Image as pil
 
 from atrous.classes import Classes
 from atrous.data.images import as_shown
 from atrous.files import write_whole
+from atrous.kernels.blending import blended
 from atrous.types import Colour, Image, Mask
 
 IGNORE_COLOUR: Colour = (240, 240, 232)  # near-white
@@ -46,15 +48,11 @@ def colourise(mask: Mask, classes: Classes) -> UInt8[np.ndarray, "H W 3"]:
 
     Where a multilabel mask has several classes, the mean of their colours; where none, black.
     """
-    if classes.task != "multilabel":
-        return _palette(classes)[mask]
-    if mask.dtype != np.int64:
-        return _mixed(np.arange(classes.ignore_index + 1), classes)[mask]
-    values, places = np.unique(mask, return_inverse=True)
-    return _mixed(values, classes)[places.reshape(mask.shape)]
+    places, _, colours = _table(mask, classes)
+    return colours[places]
 
 
-def has_colour(mask: Mask, classes: Classes) -> Bool[np.ndarray, "H W"]:
+def has_colour(mask: Shaped[np.ndarray, "..."], classes: Classes) -> Bool[np.ndarray, "..."]:
     """Where there is a class to show: neither void nor, in a multilabel mask, nothing."""
     known = mask != classes.ignore_index
     return known & (mask != 0) if classes.task == "multilabel" else known
@@ -67,10 +65,28 @@ def blend(
 
     `opacity` 0 gives the picture, 1 the colours.
     """
-    below = as_shown(image).astype(np.uint16)
-    weight = round(opacity * 256)
-    mixed = (below * (256 - weight) + colourise(mask, classes) * np.uint16(weight) + 128) >> 8
-    return np.where(has_colour(mask, classes)[..., None], mixed, below).astype(np.uint8)
+    places, labels, colours = _table(mask, classes)
+    weights = np.where(has_colour(labels, classes), round(opacity * 256), 0)
+    return blended(as_shown(image), places, colours, weights)
+
+
+class _Table(NamedTuple):
+    """The colours of labels, and where in the table those of a mask stand."""
+
+    places: Shaped[np.ndarray, "H W"]
+    labels: Int64[np.ndarray, " N"]
+    colours: UInt8[np.ndarray, "N 3"]
+
+
+def _table(mask: Mask, classes: Classes) -> _Table:
+    if classes.task != "multilabel":
+        palette = _palette(classes)
+        return _Table(mask, np.arange(len(palette)), palette)
+    if mask.dtype != np.int64:
+        labels = np.arange(classes.ignore_index + 1)
+        return _Table(mask, labels, _mixed(labels, classes))
+    labels, places = np.unique(mask, return_inverse=True)
+    return _Table(places.reshape(mask.shape), labels, _mixed(labels, classes))
 
 
 def _palette(classes: Classes) -> UInt8[np.ndarray, "N 3"]:

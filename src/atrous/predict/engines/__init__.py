@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn, Protocol, TypedDict, Unpack, get_args
 
 import numpy as np
-from jaxtyping import Float32, Shaped
+from jaxtyping import Bool, Float32, Float64, Shaped
 
 from atrous.classes import Classes
 from atrous.errors import RecipeError, WeightsError
@@ -15,10 +15,21 @@ from atrous.exported import Manifest, is_exported, read_exported
 from atrous.machine import cores
 from atrous.recipe import Steps
 from atrous.runs import weights_file
-from atrous.types import EngineName, Images, PixelType, Placement, Precision
+from atrous.types import EngineName, Image, Images, PixelType, Placement, Precision, Tiling
 
 WHERE = ("Exception from", "Check '", "While validating")  # in a runtime's code
+NOT_SAID = "its manifest does not say what its cells read"
 REASON = 250  # characters of what a runtime says, which can be a page
+
+
+Means = Sequence[Float64[np.ndarray, " C"]]  # over a whole picture, in the network's order
+
+
+class Counted(NamedTuple):
+    """A part of a mean: sums over so many cells."""
+
+    sums: Float64[np.ndarray, " C"]
+    cells: int
 
 
 class Engine(Protocol):
@@ -42,17 +53,37 @@ class Engine(Protocol):
     def lanes(self) -> int: ...
     @property
     def threads(self) -> int: ...
-    def __call__(self, images: Images, /) -> Float32[np.ndarray, "B K h w"]: ...
+    @property
+    def tiling(self) -> Tiling: ...
+    def __call__(self, images: Images, /, means: Means = ()) -> Float32[np.ndarray, "B K h w"]:
+        """The logits; with `means` over a whole picture, of which this is a part."""
+        ...
+
+    def next_mean(self, image: Image, own: Bool[np.ndarray, "H W"], known: Means, /) -> Counted:
+        """What part of a picture adds to the mean that the network asks for after those known.
+
+        `own` says which pixels of the padded part count; a cell counts that holds one.
+        """
+        ...
 
 
 class Runtime(Protocol):
-    """Runs the graph of an exported file: its own input to its first output; in any thread."""
+    """Runs the graph of an exported file: its own input to its first output; in any thread.
+
+    `pooled` `1 C 1 1` stands for what image pooling would see; `pooling` gives that of a
+    picture, over the cells `1 1 h w` that count.
+    """
 
     @property
     def name(self) -> EngineName: ...
     @property
     def version(self) -> str: ...
-    def __call__(self, pixels: Shaped[np.ndarray, "..."], /) -> Shaped[np.ndarray, "..."]: ...
+    def __call__(
+        self, pixels: Shaped[np.ndarray, "..."], /, pooled: Float32[np.ndarray, "1 C 1 1"] | None
+    ) -> Shaped[np.ndarray, "..."]: ...
+    def pooling(
+        self, pixels: Shaped[np.ndarray, "..."], counted: Float32[np.ndarray, "1 1 h w"], /
+    ) -> Float32[np.ndarray, "1 C 1 1"]: ...
 
 
 class Opened(NamedTuple):
@@ -117,10 +148,20 @@ class ExportedEngine:
     def dtype(self) -> PixelType:
         return self.manifest.dtype
 
-    def __call__(self, images: Images, /) -> Float32[np.ndarray, "B K h w"]:
+    @property
+    def tiling(self) -> Tiling:
+        of = self.manifest
+        inexact = of.inexact or (NOT_SAID if of.tiling == "blend" else "")
+        if of.tiling == "two-pass" and not of.pooled_stride:
+            inexact = "the file is of an older atrous, whose graphs give no means of tiles"
+        means = int(of.tiling == "two-pass")
+        return Tiling(of.alignment, of.halo, means, inexact, of.room)
+
+    def __call__(self, images: Images, /, means: Means = ()) -> Float32[np.ndarray, "B K h w"]:
         from atrous.predict.engines.guests import answer
 
-        logits = answer(self.runtime, self.manifest, images)
+        pooled = means[0].astype(np.float32)[None, :, None, None] if means else None
+        logits = answer(self.runtime, self.manifest, images, pooled)
         if logits.ndim == 4 and logits.shape[:2] == (len(images), self._num_logits):
             return logits.astype(np.float32, copy=False)
         raise WeightsError(
@@ -129,6 +170,15 @@ class ExportedEngine:
             allowed=f"its manifest has {self._num_logits} logits at each cell, B K h w",
             fix="Correct its manifest, or export the model without what follows its logits.",
         )
+
+    def next_mean(self, image: Image, own: Bool[np.ndarray, "H W"], known: Means, /) -> Counted:
+        stride = self.manifest.pooled_stride
+        height, width = (side // stride for side in own.shape)
+        cells = own.reshape(height, stride, width, stride).max((1, 3))
+        pixels = np.ascontiguousarray(image[None])
+        mean = self.runtime.pooling(pixels, cells.astype(np.float32)[None, None])
+        count = int(np.count_nonzero(cells))
+        return Counted(mean[0, :, 0, 0].astype(np.float64) * count, count)
 
     @property
     def _num_logits(self) -> int:

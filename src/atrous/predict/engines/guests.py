@@ -4,7 +4,7 @@ A fixed size, the order of axes and bands, and normalisation come from the manif
 """
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Float32, Shaped
 
 from atrous.data.images import resized
 from atrous.exported import Manifest
@@ -14,11 +14,19 @@ from atrous.types import Images
 LEAST = 1e-7  # of a probability: the logits of 0 and 1 are finite
 
 
-def answer(runtime: Runtime, manifest: Manifest, images: Images) -> Shaped[np.ndarray, "..."]:
-    """What a graph gives for pictures, as logits `B K h w`; one by one where their form changes."""
+def answer(
+    runtime: Runtime,
+    manifest: Manifest,
+    images: Images,
+    pooled: Float32[np.ndarray, "1 C 1 1"] | None = None,
+) -> Shaped[np.ndarray, "..."]:
+    """What a graph gives for pictures, as logits `B K h w`; one by one where their form changes.
+
+    `pooled` stands for what image pooling would see.
+    """
     if manifest.is_plain:
-        return heard(runtime(np.ascontiguousarray(images)), manifest)
-    given = [runtime(shown(image[None], manifest)) for image in images]
+        return heard(runtime(np.ascontiguousarray(images), pooled), manifest)
+    given = [runtime(shown(image[None], manifest), None) for image in images]
     return np.concatenate([heard(one, manifest) for one in given])
 
 

@@ -1,10 +1,11 @@
 """ONNX Runtime: runs an exported file on the CPU."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
-from jaxtyping import Shaped
+from jaxtyping import Float32, Shaped
 
 from atrous.exported import Exported
 from atrous.predict.engines import only_input, unusable
@@ -43,8 +44,22 @@ class OnnxRuntime:
             raise unusable(path, self.name, error) from None
         self.output = self.session.get_outputs()[0].name
 
-    def __call__(self, pixels: Shaped[np.ndarray, "..."], /) -> Shaped[np.ndarray, "..."]:
+    def __call__(
+        self,
+        pixels: Shaped[np.ndarray, "..."],
+        /,
+        pooled: Float32[np.ndarray, "1 C 1 1"] | None = None,
+    ) -> Shaped[np.ndarray, "..."]:
+        given = {} if pooled is None else {"pooled": pooled}
+        return self._run(self.output, {self.input: pixels, **given})
+
+    def pooling(
+        self, pixels: Shaped[np.ndarray, "..."], counted: Float32[np.ndarray, "1 1 h w"], /
+    ) -> Float32[np.ndarray, "1 C 1 1"]:
+        return self._run("pooled_features", {self.input: pixels, "counted": counted})
+
+    def _run(self, output: str, inputs: dict[str, Any]) -> Any:
         try:
-            return np.asarray(self.session.run([self.output], {self.input: pixels})[0])
+            return np.asarray(self.session.run([output], inputs)[0])
         except Exception as error:
-            raise unusable(self.path, self.name, error, pixels) from None
+            raise unusable(self.path, self.name, error, inputs[self.input]) from None

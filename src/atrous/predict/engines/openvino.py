@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Float32, Shaped
 
 from atrous.errors import RecipeError
 from atrous.exported import Exported
@@ -73,8 +73,17 @@ class OpenVino:
         most = min(MOST_SIZES, ROOM // len(exported.content))
         dynamic = model.inputs[0].partial_shape.is_dynamic
         self.sizes = _Sizes(model, self._compiled, most) if dynamic and most else None
+        self.model, self.lock = model, Lock()
+        self.open: dict[tuple[str, ...], _Compiled] = {}  # with more inputs than pixels
 
-    def __call__(self, pixels: Shaped[np.ndarray, "..."], /) -> Shaped[np.ndarray, "..."]:
+    def __call__(
+        self,
+        pixels: Shaped[np.ndarray, "..."],
+        /,
+        pooled: Float32[np.ndarray, "1 C 1 1"] | None = None,
+    ) -> Shaped[np.ndarray, "..."]:
+        if pooled is not None:
+            return self._given("logits", pixels, {"pooled": pooled})
         try:
             own = self.sizes.model_for(pixels.shape) if self.sizes else None
             given = (own or self.any_size)(pixels)
@@ -83,6 +92,21 @@ class OpenVino:
         if self.sizes and not own:
             self.sizes.count(pixels, given)
         return given
+
+    def pooling(
+        self, pixels: Shaped[np.ndarray, "..."], counted: Float32[np.ndarray, "1 1 h w"], /
+    ) -> Float32[np.ndarray, "1 C 1 1"]:
+        return self._given("pooled_features", pixels, {"counted": counted})
+
+    def _given(self, output: str, pixels: np.ndarray, others: dict[str, np.ndarray]) -> np.ndarray:
+        """An output of the graph with more than pixels given."""
+        try:
+            with self.lock:
+                if (key := (output, *others)) not in self.open:
+                    self.open[key] = self._compiled(_opened(self.model, output, [*others]))
+            return self.open[key](pixels, *others.values())
+        except Exception as error:
+            raise unusable(self.path, self.name, error, pixels) from None
 
     def _compiled(self, model: Any) -> "_Compiled":
         return _Compiled(self.core.compile_model(model, "CPU", self.config))
@@ -98,6 +122,26 @@ class OpenVino:
             )
 
 
+def _opened(model: Any, output: str, names: list[str]) -> Any:
+    """The model with one output, and inputs in the place of constants of these names.
+
+    An input with a default has become a constant when a graph is read.
+    """
+    opened = model.clone()
+    constants = {op.get_friendly_name(): op for op in opened.get_ops()}
+    for name in names:
+        constant = constants[name]
+        shape = [-1, 1, -1, -1] if name == "counted" else constant.get_output_shape(0)
+        given = openvino.opset13.parameter(shape, np.float32, name)
+        for reader in constant.output(0).get_target_inputs():
+            reader.replace_source_output(given.output(0))
+        opened.add_parameters([given])
+    for result in opened.get_results():
+        if output not in result.input_value(0).names:
+            opened.remove_result(result)
+    return opened
+
+
 class _Compiled:
     """A model compiled for this CPU. A call takes a request of its own, idle or new."""
 
@@ -105,12 +149,12 @@ class _Compiled:
         self.compiled = compiled
         self.idle: deque[Any] = deque()
 
-    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+    def __call__(self, *inputs: np.ndarray) -> np.ndarray:
         try:
             request = self.idle.pop()
         except IndexError:
             request = self.compiled.create_infer_request()
-        given = request.infer({0: pixels}, share_inputs=True)[0]  # a copy: the request goes on
+        given = request.infer([*inputs], share_inputs=True)[0]  # a copy: the request goes on
         self.idle.append(request)
         return given
 

@@ -1,20 +1,24 @@
 """The PyTorch engine: answers with a `Segmenter`, of this process or from a weights file."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 
 from atrous.classes import Classes
 from atrous.errors import RecipeError, WeightsError
 from atrous.machine import cores
 from atrous.models.build import Segmenter, at_stride, build_model
-from atrous.predict.engines import Opened
+from atrous.models.means import MeansGiven, Reached
+from atrous.models.tiling import tiling_of
+from atrous.predict.engines import Counted, Means, Opened
 from atrous.recipe import Recipe, from_tables
 from atrous.runs import read_model, steps_of
-from atrous.types import EngineName, Images, Placement, Precision, Statistics
+from atrous.types import EngineName, Image, Images, Placement, Precision, Statistics, Tiling
 
 BANDS = 3  # of a model that holds no statistics of its own
 
@@ -29,6 +33,7 @@ class TorchEngine:
     def __init__(self, model: Segmenter, *, threads: int = 0) -> None:
         self.model = model
         self.threads = threads or cores()
+        self._tiling: Tiling | None = None  # half a second, for large pictures alone
 
     @property
     def grid(self) -> Placement:
@@ -42,14 +47,37 @@ class TorchEngine:
     def dtype(self) -> str:
         return self.model.dtype
 
-    def __call__(self, images: Images, /) -> Float32[np.ndarray, "B K h w"]:
-        self.model.eval()
-        with torch.inference_mode():
-            pixels = torch.from_numpy(
-                np.require(images, requirements=["C", "W"])
-            )  # torch wants to write
-            logits = self.model(pixels.to(self.model.device))
+    @property
+    def tiling(self) -> Tiling:
+        if self._tiling is None:
+            self._tiling = tiling_of(self.model)
+        return self._tiling
+
+    def __call__(self, images: Images, /, means: Means = ()) -> Float32[np.ndarray, "B K h w"]:
+        with self._given(means):
+            logits = self.model(self._pixels(images))
         return logits.float().contiguous().cpu().numpy()
+
+    def next_mean(self, image: Image, own: Bool[np.ndarray, "H W"], known: Means, /) -> Counted:
+        try:
+            with self._given(known, torch.from_numpy(own)):
+                self.model(self._pixels(image[None]))
+        except Reached as reached:
+            return Counted(reached.sums.cpu().numpy(), reached.cells)
+        raise AssertionError("a network asks for as many means as its tiling says")
+
+    def _pixels(self, images: Images) -> torch.Tensor:
+        writeable = np.require(images, requirements=["C", "W"])  # as torch wants it
+        return torch.from_numpy(writeable).to(self.model.device)
+
+    @contextmanager
+    def _given(self, means: Means, own: torch.Tensor | None = None) -> Iterator[None]:
+        """Evaluation, with the first means over the whole picture given."""
+        self.model.eval()
+        asked = bool(means) or own is not None
+        known = [torch.from_numpy(np.float32(mean)) for mean in means]
+        with torch.inference_mode(), MeansGiven(known, own) if asked else nullcontext():
+            yield
 
 
 def open_torch(
