@@ -200,8 +200,8 @@ def note(out, **changed):
 
 def test_a_fact_that_this_version_does_not_know_is_told(tiny, pictures, tmp_path):
     predicted(tiny, pictures, tmp_path / "out")
-    note(tmp_path / "out", tile=512)
-    with pytest.raises(RunError, match="made with tile 512, but now it is null"):
+    note(tmp_path / "out", blur=512)
+    with pytest.raises(RunError, match="made with blur 512, but now it is null"):
         predicted(tiny, pictures, tmp_path / "out")
 
 
