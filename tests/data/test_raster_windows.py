@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atrous.data.dataset import DataSet, open_dataset
+from atrous.data.exports import export_data
 from atrous.data.layouts import Pair
 from atrous.data.loading import Samples, batches
 from atrous.data.windows import Box, Source, Window, cut, moved, within
@@ -260,6 +261,22 @@ def test_a_label_outside_is_told_once_with_its_place_in_the_raster(tmp_path):
     write_raster(tmp_path / "masks/scene.tif", labels)
     (found,) = [f for f in examine(tmp_path).errors if f.code == "M403"]
     assert found.where == "masks/scene.tif" and found.pixel and labels[found.pixel] == 9
+
+
+@pytest.mark.parametrize("bands", [1, 3, 5])
+def test_exported_windows_are_pictures_with_the_same_masks(tmp_path, bands):
+    write_raster(tmp_path / "data/images/scene.tif", noise(bands, "uint16"))
+    write_raster(tmp_path / "data/masks/scene.tif", burnt(on_ground(RINGS), [1, 2, 1, 2]))
+    data = open_dataset(declare(tmp_path / "data", "classes = 3\n[raster]\nwindow = 48"))
+    export_data(data, "folder", tmp_path / "out")
+    out = open_dataset(tmp_path / "out")
+    for split, pairs in data.splits.items():
+        written = {pair.name: pair for pair in out.split(split)}
+        assert len(pairs) == len(written)
+        for one in pairs:
+            other = written[one.name]
+            a, b = data.read(one), out.read(other)
+            assert (a.image == b.image).all() and (a.mask == b.mask).all()
 
 
 @pytest.mark.parametrize(

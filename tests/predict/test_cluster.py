@@ -44,17 +44,23 @@ sys.stdin.read()
 """
 
 
-@pytest.fixture(scope="module")
-def head():
-    """The process that has started a cluster of two workers, which this machine alone can reach."""
+@pytest.fixture(scope="module", autouse=True)
+def alone():
+    """Ray reads its environment when it is first imported."""
     with pytest.MonkeyPatch.context() as patch:
         ours = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16)}
         for name, value in (connection.ENVIRONMENT | connection.ALONE | ours).items():
             patch.setenv(name, value)
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        command = [sys.executable, "-W", "ignore", "-c", TWO_WORKERS]
-        with subprocess.Popen(command, stderr=subprocess.DEVNULL, **pipes) as process:
-            yield process
+        yield
+
+
+@pytest.fixture(scope="module")
+def head(alone):
+    """The process that has started a cluster of two workers, which this machine alone can reach."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    command = [sys.executable, "-W", "ignore", "-c", TWO_WORKERS]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, **pipes) as process:
+        yield process
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +142,29 @@ def test_a_local_cluster_says_nothing_of_its_own(tiny, pictures, straight, tmp_p
         str(pictures / "a" / "broken.png"),
     ]
     assert contents(tmp_path) == straight[0]
+
+
+class Listening:
+    """Of Ray, what a session of it needs; it listens to other machines."""
+
+    def init(self, **_):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+    def nodes(self):
+        return [{"NodeManagerAddress": "192.0.2.7"}]
+
+    def shutdown(self):
+        self.ended = True
+
+
+def test_a_local_cluster_that_others_could_reach_is_ended():
+    ray, before = Listening(), signal.getsignal(signal.SIGTERM)
+    with (
+        pytest.raises(RunError, match=r"listens at 192\.0\.2\.7"),
+        connection._session(ray, "local"),
+    ):
+        pass
+    assert ray.ended and signal.getsignal(signal.SIGTERM) == before
 
 
 @needs_ray

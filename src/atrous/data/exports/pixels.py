@@ -45,6 +45,7 @@ def tiff(image: Image) -> bytes:
     from tifffile import imwrite
 
     content = io.BytesIO()
+    image = image[..., 0] if image.shape[2] == 1 else image
     imwrite(content, image, photometric="minisblack", planarconfig="contig", compression="zlib")
     return content.getvalue()
 

@@ -120,7 +120,7 @@ def _windows(pair: Pair, block: Window, cutting: Cutting, gap: int) -> Iterator[
     name = pair.name.rpartition("/")[0]
     for box in (box for row in cut(room, cutting.window) for box in row):
         window = Window(block.source, box, room)
-        yield pair._replace(name=f"{name}/r{box.top}_c{box.left}", window=window)
+        yield pair._replace(name=f"{name}/r{box.top:06}_c{box.left:06}", window=window)
 
 
 def _chosen(layout: Layout, *, whole: bool) -> set[Pair]:

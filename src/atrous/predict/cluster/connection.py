@@ -134,9 +134,22 @@ def _session(ray: Any, address: str) -> Iterator[None]:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)  # Ray takes it
     try:
+        if address == LOCAL:
+            _check_alone(ray)
         yield
     finally:
         ray.shutdown()
+
+
+def _check_alone(ray: Any) -> None:
+    (place,) = (machine["NodeManagerAddress"] for machine in ray.nodes())
+    if place not in ("127.0.0.1", "::1"):
+        raise _refused(
+            LOCAL,
+            f"listens at {place}",
+            "a local one is for this machine alone, which Ray settles when it is imported",
+            f"Set {'='.join(next(iter(ALONE.items())))} before ray is imported in this process.",
+        )
 
 
 def _knock(address: str) -> None:
