@@ -176,7 +176,7 @@ def _machines(ray: Any) -> list[dict[str, Any]]:
 
 def _check_versions(ray: Any, address: str) -> None:
     """Refuse a cluster of another atrous, whose masks might be others."""
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # pyright: ignore[reportMissingImports]
 
     version = _version_teller()
     asked = ray.remote(num_cpus=0, max_retries=0)(version)
@@ -266,8 +266,8 @@ def _imported() -> Iterator[Any]:
     """Ray, which says nothing for a while: neither its loggers nor its bars."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import ray
-        import ray.data
+        import ray  # pyright: ignore[reportMissingImports]
+        import ray.data  # pyright: ignore[reportMissingImports]
 
         context = ray.data.DataContext.get_current()
         bars, context.enable_progress_bars = context.enable_progress_bars, False
