@@ -73,6 +73,7 @@ def cells_of(own: Tensor, size: Sequence[int]) -> Tensor:
     """The cells of a map that hold one of the pixels that count, or more.
 
     Example:
+        >>> import torch
         >>> cells_of(torch.tensor([[True, False, False, False]]), (1, 2))
         tensor([[ True, False]])
     """
