@@ -45,7 +45,7 @@ def graph_of(segmenter: Segmenter) -> bytes:
     example = {"pictures": torch.zeros(2, segmenter.bands, down, across)}
     channels = pooled_channels(segmenter)
     if channels:
-        cells = (side // segmenter.encoder.strides[-1] for side in (down, across))
+        cells = (-(-side // segmenter.encoder.strides[-1]) for side in (down, across))
         example["pooled"] = torch.full((1, channels, 1, 1), torch.nan)
         example["counted"] = torch.ones(2, 1, *cells)
     model = _converted(network, example)
