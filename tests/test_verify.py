@@ -31,7 +31,8 @@ class Fixed:
     name: EngineName = "onnxruntime"
     precision: Precision = "f32"
     dtype: PixelType = "uint8"
-    grid, bands, lanes, threads, tiling = Grid(4), 3, 1, 1, Tiling()
+    grid, bands, lanes, threads = Grid(4), 3, 1, 1
+    tiling, mean = Tiling(), (0.0, 0.0, 0.0)
 
     def __init__(self, logits):
         self.logits = np.float32(logits)

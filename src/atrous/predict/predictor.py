@@ -38,8 +38,6 @@ from atrous.recipe import Step, Steps, make_steps
 from atrous.recipe.postprocessing import named_steps
 from atrous.types import GridLogits, Image, Mask, Placement, Size
 
-AROUND = 256  # pixels beside a part of a scene that steps after the network see
-
 
 @dataclass(frozen=True)
 class Prediction:
@@ -105,19 +103,22 @@ class Prediction:
 
 
 class Block(NamedTuple):
-    """The prediction for a part of a scene: the `inner` of one that sees somewhat more."""
+    """The prediction for a part of a scene: the `inner` of a part that is somewhat larger."""
 
-    seen: Prediction
+    seen: Mask
+    logits: GridLogits
+    place: dict[str, Any]  # where these lie, and of which task
     inner: Region
 
     @property
     def mask(self) -> Mask:
         """`H W` of the part."""
-        return self.seen.mask[self.inner]
+        return self.seen[self.inner]
 
     def confidence(self) -> Float32[np.ndarray, "H W"]:
-        """As that of a picture's prediction."""
-        return self.seen.confidence(self.inner[0])[:, self.inner[1]]
+        """The probability of what was decided at each pixel, as that of a whole picture."""
+        rows, columns = self.inner
+        return confidence_at_pixels(self.logits, rows=rows, **self.place)[:, columns]
 
 
 @dataclass(frozen=True)
@@ -237,40 +238,38 @@ class Predictor:
         They are in the engine's own bands and dtype. Means over the whole of it are found now.
         Other views (`flip`, `scales`) are of each tile.
         """
-        scales, tile = self.augmentation.scales, self.tile if self.tile != "off" else "auto"
-        how: dict[str, Any] = {"memory": self.memory, "scales": scales}
-        cut = cut_for(self.engine, size, tile=tile, **how)
-        if cut.mode == "whole":
-            cut = cut_for(
-                self.engine, size, tile="blend" if self.engine.tiling.inexact else "exact", **how
-            )
         options: dict[str, Any] = {"known": known, "augmentation": self.augmentation}
-        return self._scene(size, read, cut, **options).with_means()
+        return self._scene(size, read, self.cut(size), **options).with_means()
 
-    def block(self, scene: Scene, region: Region) -> Block:
+    def cut(self, size: Size) -> Cut:
+        """How a scene of this size is cut: always into tiles, if only one."""
+        how: dict[str, Any] = {"memory": self.memory, "scales": self.augmentation.scales}
+        asked = "auto" if self.tile == "off" else self.tile
+        found = cut_for(self.engine, size, tile=asked, **how)
+        if found.mode != "whole":
+            return found
+        tile = "blend" if self.engine.tiling.inexact else "exact"
+        return cut_for(self.engine, size, tile=tile, **how)
+
+    def block(self, scene: Scene, region: Region, where: object = "the picture") -> Block:
         """The prediction for a part of a scene, which begins at multiples of `Scene.unit`.
 
-        What the network gives is that of the scene. Steps after it see `AROUND` pixels beside
-        the part, and no farther.
+        It is that of the whole; steps after the network are not taken. Messages are of `where`.
 
         Raises:
             ImageError, WeightsError: as a call.
         """
-        steps = bool(self.postprocess)
-        seen, inner = scene.grown(region, max(scene.reach, AROUND if steps else 0))
-        logits, size = (
-            scene.cells(seen),
-            (seen[0].stop - seen[0].start, seen[1].stop - seen[1].start),
-        )
+        seen, inner = scene.grown(region)
+        size = seen[0].stop - seen[0].start, seen[1].stop - seen[1].start
+        logits = scene.cells(seen)
         try:
             mask = self.decided(logits, scene.grid, size)
         except ValueError:
             if not np.isnan(logits).any():
                 raise
-            raise self._no_numbers("the picture", scene.read(seen)) from None
-        image = scene.read(seen) if steps else np.empty((*size, 0), np.uint8)
-        made = Prediction(mask, self.classes, image, logits, scene.grid, self.threads)
-        return Block(deque((made, *self._stepped(made, image)), maxlen=1).pop(), inner)
+            raise self._no_numbers(where, scene.read(seen)) from None
+        place: dict[str, Any] = {"grid": scene.grid, "size": size, "threads": self.threads}
+        return Block(mask, logits, place | {"task": self.classes.task}, inner)
 
     def decided(self, logits: GridLogits, grid: Placement, size: Size) -> Mask:
         """The mask of a picture of this size.

@@ -202,6 +202,7 @@ def _version_teller() -> Callable[[], str]:
     """
 
     def version() -> str:
+        """The atrous of this machine; "" where there is none."""
         import hashlib
         from importlib import import_module, util
         from pathlib import Path

@@ -55,6 +55,11 @@ class Engine(Protocol):
     def threads(self) -> int: ...
     @property
     def tiling(self) -> Tiling: ...
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """Of each band, in pixel values: what the network sees as 0."""
+        ...
+
     def __call__(self, images: Images, /, means: Means = ()) -> Float32[np.ndarray, "B K h w"]:
         """The logits; with `means` over a whole picture, of which this is a part."""
         ...
@@ -147,6 +152,10 @@ class ExportedEngine:
     @property
     def dtype(self) -> PixelType:
         return self.manifest.dtype
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        return self.manifest.mean
 
     @property
     def tiling(self) -> Tiling:

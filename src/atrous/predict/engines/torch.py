@@ -48,6 +48,10 @@ class TorchEngine:
         return self.model.dtype
 
     @property
+    def mean(self) -> tuple[float, ...]:
+        return statistics_of(self.model).mean
+
+    @property
     def tiling(self) -> Tiling:
         if self._tiling is None:
             self._tiling = tiling_of(self.model)

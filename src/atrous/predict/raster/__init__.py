@@ -23,8 +23,8 @@ from atrous.predict.raster.journal import SUFFIX, Journal, missing, regions_in
 from atrous.predict.raster.plan import Plan, agreed, placed, read_plan, side_of
 from atrous.predict.raster.writing import read_row, write_rasters
 from atrous.predict.shares import Row
-from atrous.predict.tiles.cuts import Cut, cut_for
-from atrous.types import Size, Tell, Track
+from atrous.predict.tiles.cuts import Cut, reach_of
+from atrous.types import Grid, Size, Tell, Track
 
 PARTS = ".parts"  # after the name of the mask: the folder of what is not yet assembled
 
@@ -128,9 +128,9 @@ def begun(
         RecipeError, WeightsError: as `load`.
     """
     check_asked(predictor, source, asked)
+    size = raster_size(source)  # before the folder: what cannot be opened leaves nothing
     make_folder(parts)
-    size = raster_size(source)
-    cut = _cut(predictor, size)
+    cut = predictor.cut(size)
     side, read = _side(predictor, size, cut)
     with closing(open_raster(source, window=(read, read), scratch=parts)) as raster:
         plan = Plan(
@@ -221,25 +221,15 @@ def _work(
                 journal.add(region.at, content)
 
 
-def _cut(predictor: Predictor, size: Size) -> Cut:
-    """How the network is shown a raster of this size, as `Predictor.scene` does it."""
-    engine, tile = predictor.engine, predictor.tile if predictor.tile != "off" else "auto"
-    options: dict[str, Any] = {"memory": predictor.memory, "scales": predictor.augmentation.scales}
-    cut = cut_for(engine, size, tile=tile, **options)
-    if cut.mode == "whole":
-        tile = "blend" if engine.tiling.inexact else "exact"
-        cut = cut_for(engine, size, tile=tile, **options)
-    return cut
-
-
 def _side(predictor: Predictor, size: Size, cut: Cut) -> tuple[int, int]:
     """Pixels of a region, and of what is read at once for it."""
-    engine, unit = predictor.engine, predictor.engine.tiling.alignment
-    tile = cut.side - 2 * unit if cut.mode == "exact" else 0  # one is enough for a region
-    num_logits = predictor.classes.num_logits
+    engine, num_logits = predictor.engine, predictor.classes.num_logits
+    tile = around = 0
+    if cut.mode == "exact" and isinstance(engine.grid, Grid):
+        around = reach_of(engine.grid, engine.tiling.alignment)
+        tile = cut.side - 2 * around  # one is enough for a region
     side = side_of(engine.tiling, engine.grid, tile=tile, num_logits=num_logits, size=size)
-    read = side + 2 * (unit + cut.halo) if cut.mode == "exact" else cut.side
-    return side, read
+    return side, side + 2 * (around + cut.halo) if around else cut.side
 
 
 def take_asked(options: "Predicting", *, confidence: bool, shard: tuple[int, int]) -> Asked:

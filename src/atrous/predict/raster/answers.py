@@ -7,17 +7,15 @@ from math import lcm
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64, UInt8
+from jaxtyping import Bool, Int64, UInt8
 
 from atrous.classes import Classes
 from atrous.data.images import fit_image
 from atrous.data.rasters import Pixels, Raster
-from atrous.errors import ImageError, WeightsError
-from atrous.kernels.certainty import confidence_at_pixels
-from atrous.predict.engines import Engine, ExportedEngine
+from atrous.errors import ImageError
 from atrous.predict.predictor import Predictor
 from atrous.predict.raster.plan import BLOCK, Region
-from atrous.types import Image, Mask, Size
+from atrous.types import Image, Mask
 
 _HEAD = struct.Struct("<4I4Q")  # rows and columns, pixels known; lengths of what follows
 _LEVEL = 1  # of compression: a part is read once
@@ -42,8 +40,9 @@ class Answers:
 
     def __init__(self, predictor: Predictor, raster: Raster, *, confidence: bool) -> None:
         self.predictor, self.raster, self.confidence = predictor, raster, confidence
-        engine, self._classes = predictor.engine, predictor.classes
-        self._fill = _filled_with(engine)
+        self._classes, dtype = predictor.classes, predictor.engine.dtype
+        mean = np.asarray(predictor.engine.mean, np.float64)  # which the network sees as 0
+        self._fill = (mean if dtype == "float32" else np.rint(mean)).astype(dtype)
         self._fitted(
             Pixels(  # refused before any work is done
                 np.zeros((1, 1, raster.bands), raster.dtype), np.ones((1, 1), bool)
@@ -74,12 +73,15 @@ class Answers:
         """What is kept of a part of a region, whose rows and columns are those of `known`."""
         unknown = ~known[rows, columns]
         place = moved(rows, region.rows.start), moved(columns, region.columns.start)
-        mask, confidence = self._decided(*place)
-        mask = np.ascontiguousarray(mask)
+        where = "{}, rows {r.start}-{r.stop}, columns {c.start}-{c.stop}".format(
+            self.raster.source, r=place[0], c=place[1]
+        )
+        block = self.predictor.block(self._scene, place, where)
+        mask = np.ascontiguousarray(block.mask)
         mask[unknown] = self._classes.ignore_index
         sure = None
-        if confidence is not None:
-            sure = np.maximum(np.rint(confidence * 255), 1).astype(np.uint8)
+        if self.confidence:
+            sure = np.maximum(np.rint(block.confidence() * 255), 1).astype(np.uint8)
             sure[unknown] = 0
         counts = _counts(mask, self._classes)
         return Answer(*place, mask, sure, int(unknown.size - unknown.sum()), counts)
@@ -89,31 +91,7 @@ class Answers:
         cut, unit = self._scene.cut, self.predictor.engine.tiling.alignment
         if cut.mode != "exact":  # tiles that overlap are cheapest all at once
             return [(slice(0, known.shape[0]), slice(0, known.shape[1]))]
-        return rectangles(known, lcm(BLOCK, unit), around=cut.halo + unit)
-
-    def _decided(
-        self, rows: slice, columns: slice
-    ) -> tuple[Mask, Float32[np.ndarray, "H W"] | None]:
-        """The mask of a part and the probability of it, from the cells around it too."""
-        unit, predictor, scene = self.predictor.engine.tiling.alignment, self.predictor, self._scene
-        spans = [
-            slice(max(part.start - unit, 0), min(part.stop + unit, n))
-            for part, n in zip((rows, columns), self.raster.size, strict=True)
-        ]
-        own = tuple(moved(p, -s.start) for p, s in zip((rows, columns), spans, strict=True))
-        logits = scene.cells((spans[0], spans[1]))
-        size: Size = (spans[0].stop - spans[0].start, spans[1].stop - spans[1].start)
-        try:
-            mask = predictor.decided(logits, scene.grid, size)[own]
-        except ValueError:
-            if not np.isnan(logits).any():
-                raise
-            raise _no_numbers(self.raster, rows, columns, predictor) from None
-        if not self.confidence:
-            return mask, None
-        options: dict[str, Any] = {"task": self._classes.task, "threads": predictor.threads}
-        sure = confidence_at_pixels(logits, grid=scene.grid, size=size, **options)
-        return mask, sure[own]
+        return rectangles(known, lcm(BLOCK, unit), around=cut.halo + self._scene.reach)
 
     def _read(self, region: tuple[slice, slice]) -> Image:
         """The pixels of a part as the engine takes them; the mean where nothing is known."""
@@ -232,26 +210,3 @@ def _counts(mask: Mask, classes: Classes) -> Int64[np.ndarray, " K"]:
         return np.bincount(mask.ravel(), minlength=k)[:k]
     known = mask[mask != classes.ignore_index]
     return np.array([np.count_nonzero(known & (1 << i)) for i in range(k)])
-
-
-def _filled_with(engine: Engine) -> Image:
-    """What stands for unknown pixels: the mean of each band, which the network sees as 0."""
-    if isinstance(engine, ExportedEngine):
-        mean = engine.manifest.mean
-    else:
-        model: Any = getattr(engine, "model")  # noqa: B009  torch's, which only it imports
-        rules = model.rules.statistics(model.bands, model.largest).mean
-        mean = model.get_buffer("mean").tolist() if model.measured else rules
-    values = np.asarray(mean, np.float64)
-    return (values if engine.dtype == "float32" else np.rint(values)).astype(engine.dtype)
-
-
-def _no_numbers(raster: Raster, rows: slice, columns: slice, predictor: Predictor) -> WeightsError:
-    return WeightsError(
-        raster.source,
-        found=f"gets logits that are no numbers (NaN) at rows {rows.start}-{rows.stop}, columns "
-        f"{columns.start}-{columns.stop} from {predictor.description or 'the model'}",
-        allowed="its pixels are numbers, so the weights are damaged, or were trained on pixels "
-        "of another scale",
-        fix="Try other weights, and pictures such as the model was trained on.",
-    )

@@ -1,12 +1,13 @@
 """How a picture is cut: whole, in exact tiles or in blended ones, and what that costs."""
 
 from collections.abc import Iterator, Sequence
+from math import ceil
 from typing import Literal, NamedTuple, NoReturn, get_args
 
 from atrous.errors import RecipeError
 from atrous.machine import memory as machine_memory
 from atrous.predict.engines import Engine
-from atrous.types import Size, Tiling
+from atrous.types import Grid, Size, Tiling
 
 TileMode = Literal["auto", "exact", "blend", "off"]
 Region = tuple[slice, slice]  # rows and columns of pixels, in steps of 1
@@ -150,6 +151,16 @@ def windows(n: int, side: int, unit: int) -> list[slice]:
     step = max(side - _up(side // OVERLAP, unit), unit)
     count = 1 + max(0, -(-(n - side) // step))
     return [slice(i * step, min(i * step + side, n)) for i in range(count)]
+
+
+def reach_of(grid: Grid, unit: int) -> int:
+    """Pixels beside a part whose cells its own pixels read too, in whole units.
+
+    Example:
+        >>> reach_of(Grid(4), 16), reach_of(Grid(8, offset=-3.4), 32)
+        (16, 64)
+    """
+    return _up((2 + ceil(abs(grid.offset))) * grid.stride, unit)
 
 
 def _down(number: int, unit: int) -> int:

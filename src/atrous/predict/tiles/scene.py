@@ -4,7 +4,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import product
-from math import ceil
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from atrous.kernels.resize import positions
 from atrous.predict.augmentation import AS_IT_IS, Augmentation, moved
 from atrous.predict.engines import Counted, Engine, Means
 from atrous.predict.flow import in_flight
-from atrous.predict.tiles.cuts import EVERYWHERE, Cut, Region, Tile, lattice, windows
+from atrous.predict.tiles.cuts import EVERYWHERE, Cut, Region, Tile, lattice, reach_of, windows
 from atrous.types import Grid, GridLogits, Image, Images, Size
 
 Read = Callable[[Region], Image]  # the pixels of a part, in the engine's own form
@@ -66,12 +65,12 @@ class Scene:
 
     @property
     def reach(self) -> int:
-        """Pixels beside a part whose cells its pixels read too."""
-        return (2 + ceil(abs(self.grid.offset))) * self.grid.stride
+        """Pixels beside a part whose cells its own pixels read too."""
+        return reach_of(self.grid, self.unit)
 
-    def grown(self, region: Region, around: int) -> tuple[Region, Region]:
-        """A part with so many pixels or more around it, and where in that it lies."""
-        around = _up(around, self.unit)
+    def grown(self, region: Region) -> tuple[Region, Region]:
+        """A part with all that it reads, and where in that it lies."""
+        around = self.reach
         rows, columns = (
             slice(max(0, part.start - around), min(n, _up(part.stop, self.unit) + around))
             for part, n in zip(region, self.size, strict=True)
