@@ -364,21 +364,21 @@ class TestManifest:
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "mode"),
+    ("name", "options", "mode", "pooled_stride"),
     [
-        ("fcn_basic", {}, "exact"),
-        ("fcn8s", {"encoder": "resnet18"}, "exact"),
-        ("deeplabv3plus", {"encoder": "resnet18"}, "two-pass"),
-        ("deeplabv3plus", {"encoder": "resnet18", "image_pooling": False}, "exact"),
-        ("deeplabv3plus", {"encoder": "mobilenetv3_small_100"}, "blend"),  # squeeze-excite
-        ("deeplabv3", {"encoder": "resnet18", "origin": "smp"}, "blend"),  # resizes by size
+        ("fcn_basic", {}, "exact", 0),
+        ("fcn8s", {"encoder": "resnet18"}, "exact", 0),
+        ("deeplabv3plus", {"encoder": "resnet18"}, "two-pass", 16),
+        ("deeplabv3", {"encoder": "resnet18", "output_stride": 8}, "two-pass", 8),
+        ("deeplabv3plus", {"encoder": "resnet18", "image_pooling": False}, "exact", 0),
+        ("deeplabv3plus", {"encoder": "mobilenetv3_small_100"}, "blend", 16),  # squeeze-excite
+        ("deeplabv3", {"encoder": "resnet18", "origin": "smp"}, "blend", 16),  # resizes by size
     ],
 )
-def test_tiles_are_as_exact_as_the_network_lets_them_be(name, options, mode):
+def test_tiles_are_as_exact_as_the_network_lets_them_be(name, options, mode, pooled_stride):
     tiles = tiles_of(build(name, num_classes=2, **options))
-    assert tiles.tiling == mode
+    assert (tiles.tiling, tiles.pooled_stride) == (mode, pooled_stride)
     assert (mode == "blend") == bool(tiles.inexact) and tiles.room > 0
-    assert tiles.pooled_stride == 16 or mode != "two-pass"
 
 
 def test_tiles_of_a_network_of_unknown_reach_are_blended():

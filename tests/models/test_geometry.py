@@ -13,11 +13,10 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from atrous.errors import RecipeError
-from atrous.models import vgg
-from atrous.models.build import Segmenter, build
+from atrous.models.build import Segmenter
 from atrous.models.geometry import Geometry, described, geometry, macs, pixels_read, valid_taps
-from atrous.recipe import MODEL_TABLES
 from atrous.types import Grid
+from few_maps import few_maps
 
 
 class Small(nn.Module):
@@ -221,22 +220,10 @@ BUILT = {
     "deeplabv3": {"encoder": "mobilenetv2_050", "multi_grid": (1, 2)},
     "deeplabv3plus": {},
 }
-FEW = {"fc_channels": 4, "aspp_channels": 4, "decoder_channels": 4, "pretrained": False}
 
 
 def built(name: str, **options) -> Segmenter:
-    """With random weights and statistics: zeros would hide what is read."""
-    few = {key: value for key, value in FEW.items() if key in MODEL_TABLES[name].model_fields}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vgg, "BLOCKS", tuple((4, convolutions) for _, convolutions in vgg.BLOCKS))
-        model = build(name, num_classes=2, **{**few, **BUILT[name], **options}).eval()
-    random = torch.Generator().manual_seed(0)
-    for key, tensor in model.state_dict().items():
-        if key.endswith("running_var"):
-            tensor.copy_(0.5 + torch.rand(tensor.shape, generator=random))
-        elif tensor.is_floating_point() and not tensor.any():
-            tensor.copy_(0.1 * torch.randn(tensor.shape, generator=random))
-    return model
+    return few_maps(name, num_classes=2, **{**BUILT[name], **options})
 
 
 @cache

@@ -10,15 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atrous.errors import RecipeError
-from atrous.models import vgg
-from atrous.models.build import build
 from atrous.predict.engines.torch import TorchEngine
 from atrous.predict.tiles import Cut, cut_for, scene_of
 from atrous.predict.tiles.cuts import DEAR, lattice, windows
-from atrous.recipe import MODEL_TABLES
 from atrous.types import Grid, Spread, Tiling
+from few_maps import few_maps
 
-FEW = {"fc_channels": 4, "aspp_channels": 4, "decoder_channels": 4, "pretrained": False}
 MODELS: dict[str, dict[str, Any]] = {
     "fcn_basic": {},
     "deeplab_basic": {},
@@ -35,17 +32,8 @@ MODELS: dict[str, dict[str, Any]] = {
 
 @cache
 def engine_of(name: str, **options: Any) -> TorchEngine:
-    """One of few maps, whose weights hide nothing of what is read."""
-    few = {key: value for key, value in FEW.items() if key in MODEL_TABLES[name].model_fields}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vgg, "BLOCKS", tuple((4, convolutions) for _, convolutions in vgg.BLOCKS))
-        model = build(name, num_classes=3, **{**few, **MODELS[name], **options}).eval()
-    random = torch.Generator().manual_seed(0)
-    for key, tensor in model.state_dict().items():
-        if key.endswith("running_var"):
-            tensor.copy_(0.5 + torch.rand(tensor.shape, generator=random))
-        elif tensor.is_floating_point() and not tensor.any():
-            tensor.copy_(0.1 * torch.randn(tensor.shape, generator=random))
+    """One whose weights hide nothing of what is read."""
+    model = few_maps(name, num_classes=3, **{**MODELS[name], **options})
     return TorchEngine(model, threads=1)
 
 
@@ -324,7 +312,7 @@ def test_a_file_of_before_says_why_its_tiles_are_blended(exported, tmp_path):
     assert "older atrous" in str(cut_for(engine, (9000, 9000), memory=1000))
 
 
-@pytest.mark.parametrize("name", ["fcn8s", "deeplabv3plus"])
+@pytest.mark.parametrize("name", ["fcn8s", "fcn16s", "deeplabv3plus"])
 @settings(max_examples=5)
 @given(st.data())
 def test_a_block_of_a_scene_is_that_part_of_the_whole_mask(name, data):
