@@ -1,4 +1,4 @@
-"""Cores: those of the process, and no more than its container pays for."""
+"""Cores and memory: those of the process, and no more than its container pays for."""
 
 import os
 
@@ -47,3 +47,12 @@ def test_cores_are_no_more_than_the_container_has_time_for(tmp_path, monkeypatch
         folder.mkdir()
         monkeypatch.setattr(machine, "CGROUPS", container(folder, {"cpu.max": text}))
         assert machine.cores() == found
+
+
+@pytest.mark.skipif(not hasattr(os, "sysconf"), reason="Windows does not tell its memory")
+@pytest.mark.parametrize("file", ["memory.max", "memory/memory.limit_in_bytes"])
+def test_the_memory_of_a_container_is_what_it_is_given(file, tmp_path, monkeypatch):
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for told, expected in (("1000000\n", 1000000), ("max\n", whole), (f"{2**62}\n", whole)):
+        monkeypatch.setattr(machine, "CGROUPS", container(tmp_path, {file: told}))
+        assert machine.memory() == expected

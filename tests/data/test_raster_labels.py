@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from grounds import (
 )
 
 from atrous.data.dataset import open_dataset
+from atrous.data.rasters import quiet
 from atrous.data.windows import Box, Source, Window, labels_of
 from atrous.errors import DataError
 
@@ -60,6 +62,17 @@ def test_polygons_of_windows_are_those_of_rasterio_burnt_at_once(tmp_path, image
     ):
         for side in (17, 64, 300):
             assert (labels(image, file, side=side) == expected).all()
+
+
+def test_threads_burn_one_after_the_other(tmp_path, image):
+    """Filters of warnings, which rasterio changes, belong to the process: the last one wins."""
+    file = write_geojson(tmp_path / "a.geojson", on_ground(RINGS), LABELS, UTM)
+    whole = Box(0, 0, *SIZE)
+    with ThreadPoolExecutor(1) as other:
+        with quiet():
+            labels = other.submit(labels_of, Window(Source(image, file, "class"), whole, whole))
+            assert not wait([labels], timeout=0.5).done
+        assert {*labels.result().flat} == {0, 1, 2, 3}
 
 
 def test_polygons_in_degrees_are_those_in_metres(tmp_path, image):

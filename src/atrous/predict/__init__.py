@@ -85,47 +85,58 @@ def predict(
         WeightsError: the model answers for no picture at all.
         RecipeError: an option that cannot be followed.
     """
-    from atrous.predict.flow import lanes_for
-    from atrous.predict.folders import Wanted, lanes_wanted, pictures, shard_of
+    from atrous.predict.folders import Wanted, lanes_wanted, shard_of
     from atrous.predict.note import about_masks, mark
     from atrous.predict.outcomes import How, Shown, outcomes
-    from atrous.predict.predictor import load
     from atrous.predict.raster import take_asked
     from atrous.predict.video.walk import checked_pace
 
     out, part = Path(out), shard_of(shard)
-    wanted = Wanted(overlay, probabilities, confidence)
-    inputs = [inputs] if isinstance(inputs, str | Path) else inputs
-    geotiff, remote = options.pop("geotiff", True), options.pop("remote", False)
-    found = pictures(inputs, out, geotiff=geotiff, remote=remote)
-    if not find_spec("rasterio"):
-        found = _without_geotiffs(found, tell)
+    wanted, shown = Wanted(overlay, probabilities, confidence), Shown(track, watch, follow, tell)
+    found = _found(inputs, out, options, tell)
     asked = take_asked(options, confidence=confidence, shard=part)
     pace = checked_pace(every, smoothing)
     with _cluster(ray, options, part) as cluster:
-        if cluster:
-            cluster.settle(options)
-        lanes = lanes_for(options.get("threads", 0), pictures=lanes_wanted(found, part))
-        options.setdefault("lanes", lanes)
-        predictor = load(run_or_file, **options)
-        if palette is not None:
-            from atrous.predict.palettes import recoloured
-
-            predictor = replace(predictor, classes=recoloured(predictor.classes, palette))
+        predictor = _loaded(run_or_file, options, palette, pictures=lanes_wanted(found, part))
         jobs = _planned(found, out, predictor, wanted, run_or_file, asked=asked)
         tell(predictor.note)
         about = {**about_masks(predictor, options.get("output_stride", 0)), **pace.facts()}
         with _place(out, part) as within:
             mark(out, about, jobs, wanted, within=within)
-            own = part.of([job for job in jobs if not job.is_raster])
-            own += [job for job in jobs if job.is_raster]  # of which each shard does a part
-            how = How(wanted, asked, pace, about, within)
-            shown = Shown(track, watch, follow, tell)
+            own, how = part.of(jobs), How(wanted, asked, pace, about, within)
             if cluster:
                 done = cluster.outcomes(own, predictor, run_or_file, options, how, shown)
             else:
                 done = outcomes(own, predictor, how, shown)
             return _told(done, out, predictor, within=within)
+
+
+def _found(
+    inputs: str | Path | Sequence[str | Path], out: Path, options: "Predicting", tell: Tell
+) -> "Found":
+    """The pictures of the inputs; what is said of finding them is taken out of the options."""
+    from atrous.predict.folders import pictures
+
+    inputs = [inputs] if isinstance(inputs, str | Path) else inputs
+    geotiff, remote = options.pop("geotiff", True), options.pop("remote", False)
+    found = pictures(inputs, out, geotiff=geotiff, remote=remote)
+    return found if find_spec("rasterio") else _without_geotiffs(found, tell)
+
+
+def _loaded(
+    run_or_file: str | Path, options: "Loading", palette: str | Path | None, *, pictures: int
+) -> "Predictor":
+    """The predictor for so many pictures at once, with other colours if some are given."""
+    from atrous.predict.flow import lanes_for
+    from atrous.predict.predictor import load
+
+    options.setdefault("lanes", lanes_for(options.get("threads", 0), pictures=pictures))
+    predictor = load(run_or_file, **options)
+    if palette is None:
+        return predictor
+    from atrous.predict.palettes import recoloured
+
+    return replace(predictor, classes=recoloured(predictor.classes, palette))
 
 
 @contextmanager
@@ -137,6 +148,7 @@ def _cluster(address: str, options: "Loading", part: "Shard") -> Iterator["Clust
     from atrous.predict.cluster import hired
 
     with hired(address, options, part) as cluster:
+        cluster.settle(options)
         yield cluster
 
 

@@ -32,8 +32,10 @@ class Shard(NamedTuple):
     total: int = 1
 
     def of(self, jobs: Sequence[Job]) -> list[Job]:
-        """Its jobs; together the shards have all of them, each one once."""
-        return [*jobs[self.number - 1 :: self.total]]
+        """Its jobs; together the shards have each picture once, and all a part of each raster."""
+        pictures = [job for job in jobs if not job.is_raster]
+        rasters = [job for job in jobs if job.is_raster]
+        return pictures[self.number - 1 :: self.total] + rasters
 
 
 def lanes_wanted(found: "Found", shard: Shard) -> int:

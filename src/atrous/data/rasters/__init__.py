@@ -11,6 +11,8 @@ from atrous.data.rasters.cells import Pixels as Pixels
 from atrous.data.rasters.gdal import SCHEMES as SCHEMES
 from atrous.data.rasters.gdal import gdal as gdal
 from atrous.data.rasters.gdal import is_address as is_address
+from atrous.data.rasters.gdal import open_file as open_file
+from atrous.data.rasters.gdal import quiet as quiet
 from atrous.data.rasters.headers import Head as Head
 from atrous.data.rasters.headers import is_raster as is_raster
 from atrous.data.rasters.headers import read_head as read_head

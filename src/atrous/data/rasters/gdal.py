@@ -5,9 +5,11 @@ A path is made absolute and must be a file, so that no text is taken for a drive
 name others. Remote addresses are opened only by those who say so.
 """
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,6 +28,7 @@ SETTINGS: dict[str, Any] = {
     "GDAL_TIFF_INTERNAL_MASK": "YES",
     "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".tif,.tiff,.png",
 }
+_ONE_AT_A_TIME = Lock()
 
 
 def is_address(text: str) -> bool:
@@ -124,9 +127,23 @@ def _refused(path: Path, found: str) -> ImageError:
     )
 
 
-def _dataset(rasterio: Any, name: str, driver: str) -> Any:
-    import warnings
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Nothing is said of a raster that is not georeferenced, which is no fault; for short work.
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it is not georeferenced, which is no fault
-        return rasterio.open(name, driver=driver, sharing=False)
+    Filters of warnings belong to the process: two threads that change them at once, as rasterio
+    itself does, would undo what the other has done. So one thread at a time is here.
+    """
+    with _ONE_AT_A_TIME, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def open_file(rasterio: Any, path: str | Path, mode: str = "r", **options: Any) -> Any:
+    """A file that this package names or makes itself, opened without a word."""
+    with quiet():
+        return rasterio.open(path, mode, **options)
+
+
+def _dataset(rasterio: Any, name: str, driver: str) -> Any:
+    return open_file(rasterio, name, driver=driver, sharing=False)

@@ -8,7 +8,7 @@ import numpy as np
 
 from atrous.data.images.refusals import any_error_is_ours
 from atrous.data.rasters.cells import Cells, Pixels, cell_size
-from atrous.data.rasters.gdal import gdal, opened
+from atrous.data.rasters.gdal import gdal, open_file, opened
 from atrous.data.rasters.stored import Place, Stored
 from atrous.errors import ImageError
 from atrous.files import TEMPORARY, refusals_told
@@ -146,7 +146,7 @@ def _copied(stored: Stored, path: Path) -> Path:
     half_made = path.with_name(f"{TEMPORARY}{path.name}")
     with gdal() as rasterio, refusals_told(path), any_error_is_ours(stored.source):
         inks = rasterio.enums.ColorInterp
-        with rasterio.open(half_made, "w", **_layout(stored, band)) as out:
+        with open_file(rasterio, half_made, "w", **_layout(stored, band)) as out:
             out.colorinterp = [inks.gray] + [inks.undefined] * (stored.bands - 1) + [inks.alpha]
             for top in range(0, height, band):
                 rows = slice(top, min(top + band, height))

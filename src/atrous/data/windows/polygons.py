@@ -13,7 +13,7 @@ from jaxtyping import Int32, Int64, Shaped
 
 from atrous.classes import IGNORE, TRANSPARENT
 from atrous.data.images.refusals import any_error_is_ours
-from atrous.data.rasters import Place, gdal
+from atrous.data.rasters import Place, gdal, quiet
 from atrous.data.windows.placing import (
     Bounds,
     Points,
@@ -109,12 +109,13 @@ class Polygons:
             from rasterio.features import rasterize
             from rasterio.transform import Affine
 
-            return rasterize(
-                zip(outlines, labels.tolist(), strict=True),
-                out_shape=box.size,
-                transform=Affine.translation(box.left, box.top),
-                dtype="int32",
-            )
+            with quiet():
+                return rasterize(
+                    zip(outlines, labels.tolist(), strict=True),
+                    out_shape=box.size,
+                    transform=Affine.translation(box.left, box.top),
+                    dtype="int32",
+                )
 
     def _in_file(self, box: Box) -> tuple[Outlines, Int64[np.ndarray, " N"]]:
         here = bounds_of(self.place.transform, box)

@@ -91,8 +91,7 @@ def dense_crf(
     )
     pairwise = kernels(image, widths, gains, normalization, mode, origin, threads)
     flat = np.ascontiguousarray(probs.reshape(len(probs), -1), np.float32)
-    made = infer(flat, pairwise, iterations, prune=prune, threads=threads)
-    return made.reshape(probs.shape)
+    return infer(flat, pairwise, iterations, prune=prune, threads=threads).reshape(probs.shape)
 
 
 def unary_from_labels(

@@ -6,7 +6,6 @@ and on nothing else.
 
 import json
 import os
-import warnings
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -17,7 +16,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from atrous.classes import Classes
-from atrous.data.rasters import gdal
+from atrous.data.rasters import gdal, open_file
 from atrous.errors import RunError
 from atrous.files import refusals_told
 from atrous.predict.raster.answers import Answer, unpacked
@@ -96,7 +95,7 @@ def row_of(known: int, counts: Iterable[int]) -> Row:
 def read_row(path: Path, classes: Classes) -> Row | None:
     """The row of a mask that was written before; None where it is no such file, or not whole."""
     try:
-        with gdal() as rasterio, _quiet(), rasterio.open(path, driver="GTiff") as file:
+        with gdal() as rasterio, open_file(rasterio, path, driver="GTiff") as file:
             told = json.loads(file.tags()[TAG])
         counts = [int(count) for count in told["pixels"]]
         return row_of(int(told["known"]), counts) if len(counts) == len(classes) else None
@@ -134,9 +133,8 @@ def _made(rasterio: Any, path: Path, plan: Plan, kind: dict[str, Any]) -> Iterat
     given = {key: value for key, value in where.items() if value}
     with (
         refusals_told(path),
-        _quiet(),
         _our_errors(rasterio, path),
-        rasterio.open(path, "w", **options, **kind, **given) as out,
+        open_file(rasterio, path, "w", **options, **kind, **given) as out,
     ):
         if place.point:
             out.update_tags(AREA_OR_POINT="Point")
@@ -162,7 +160,7 @@ def _finish(rasterio: Any, path: Path, plan: Plan) -> None:
     factors = [2**i for i in range(1, 31) if max(plan.size) > SMALLEST << (i - 1)]
     if plan.overviews and factors:
         sparse = rasterio.Env(SPARSE_OK_OVERVIEW="YES")
-        with _quiet(), _our_errors(rasterio, path), sparse, rasterio.open(path, "r+") as out:
+        with _our_errors(rasterio, path), sparse, open_file(rasterio, path, "r+") as out:
             out.build_overviews(factors, rasterio.enums.Resampling.nearest)
     with refusals_told(path):
         handle = os.open(path, os.O_RDONLY)
@@ -174,7 +172,7 @@ def _finish(rasterio: Any, path: Path, plan: Plan) -> None:
 
 def _check(rasterio: Any, path: Path, sums: Mapping[Window, int]) -> None:
     """Read a file again: a full disk is not always told when a file is closed."""
-    with _quiet(), _our_errors(rasterio, path), rasterio.open(path, driver="GTiff") as file:
+    with _our_errors(rasterio, path), open_file(rasterio, path, driver="GTiff") as file:
         for window, expected in sums.items():
             if zlib.crc32(file.read(window=window).tobytes()) != expected:
                 raise _unwritten(path, "is not what was written to it")
@@ -191,13 +189,6 @@ def _our_errors(rasterio: Any, path: Path) -> Iterator[None]:
 def _unwritten(path: Path, found: str) -> RunError:
     fix = "Make room on the disk, and give the same command again: what is done is kept."
     return RunError(path, found=found, allowed="the mask goes there first", fix=fix)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a raster is not georeferenced
-        yield
 
 
 def _window(answer: Answer) -> Window:
