@@ -86,7 +86,7 @@ def tiles_of(segmenter: Segmenter) -> Tiles:
     Example:
         >>> from atrous.models.build import build
         >>> tiles_of(build("fcn_basic", num_classes=2))
-        Tiles(alignment=8, halo=24, tiling='exact', inexact='', room=864, pooled_stride=0)
+        Tiles(alignment=8, halo=24, tiling='exact', inexact='', room=536, pooled_stride=0)
     """
     found, pools = tiling_of(segmenter), bool(pooled_channels(segmenter))
     inexact = found.inexact

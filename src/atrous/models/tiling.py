@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from typing import Any
+from weakref import ReferenceType, ref
 
-from torch import nn
+from torch import Tensor, nn
 
 from atrous.errors import RecipeError
 from atrous.models.build import Segmenter
@@ -12,10 +13,10 @@ from atrous.models.means import MeanNames
 from atrous.models.tracing import Observer, call, tensors_in
 from atrous.types import Size, Tiling
 
-LOOKED_AT = (512, 512)  # pixels: room is a number for each, so the size hardly matters
-# Of 0.6 to 2.7 times the widest call, seen on six networks: maps that wait for a later one, and
-# what convolutions take for themselves.
-BESIDES = 2.7
+LOOKED_AT = (1024, 1024)  # pixels: room is a number for each, so the size hardly matters
+# Of what is alive at once; 1.0 to 1.6 times were seen (benchmarks/room.py). The rest is what
+# convolutions take for themselves.
+BESIDES = 1.6
 
 
 def tiling_of(segmenter: Segmenter) -> Tiling:
@@ -26,7 +27,7 @@ def tiling_of(segmenter: Segmenter) -> Tiling:
         >>> tiling_of(build("fcn_basic", num_classes=2))[:4]
         (8, 24, 0, '')
     """
-    room = round(BESIDES * _Widest(segmenter).widest(LOOKED_AT))
+    room = round(BESIDES * _Alive(segmenter).most(LOOKED_AT))
     try:
         found = geometry(segmenter)
     except RecipeError as error:  # something in it has an unknown reach
@@ -38,19 +39,26 @@ def tiling_of(segmenter: Segmenter) -> Tiling:
     return Tiling(found.alignment, found.halo, len(names), inexact, room)
 
 
-class _Widest(Observer):
-    """Finds the call that holds most memory, in bytes a pixel, what it reads and gives."""
+class _Alive(Observer):
+    """Counts the maps that are alive at once, in bytes a pixel."""
 
-    def widest(self, size: Size) -> float:
-        self.most = 0
+    def most(self, size: Size) -> float:
+        """The most of them while the network answers."""
+        self._maps: dict[int, ReferenceType[Tensor]] = {}
+        self._most = 0
         self.run(self.images(size))
-        return self.most / (size[0] * size[1])
+        return self._most / (size[0] * size[1])
 
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         out = call(func, args, kwargs or {})
-        maps = {id(map): map for map in tensors_in((args, kwargs or {}, out))}
-        held = [map.nbytes for map in maps.values() if not isinstance(map, nn.Parameter)]
-        self.most = max(self.most, sum(held))
+        for tensor in tensors_in((args, kwargs or {}, out)):
+            if not isinstance(tensor, nn.Parameter):
+                self._maps[id(tensor)] = ref(tensor)
+        found = {key: tensor for key, of in self._maps.items() if (tensor := of()) is not None}
+        self._maps = {key: self._maps[key] for key in found}
+        stores = [tensor.untyped_storage() for tensor in found.values()]
+        held = {store._cdata: store.nbytes() for store in stores}  # views share theirs
+        self._most = max(self._most, sum(held.values()))
         return out
