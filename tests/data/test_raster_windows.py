@@ -19,6 +19,7 @@ from grounds import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from atrous.classes import TRANSPARENT
 from atrous.data.dataset import DataSet, open_dataset
 from atrous.data.exports import export_data
 from atrous.data.layouts import Pair
@@ -241,6 +242,18 @@ def test_the_same_windows_have_the_same_fingerprint_and_others_have_not(tmp_path
         declare(scene(tmp_path / folder, seed=seed))
         prints.append(open_dataset(tmp_path / folder).fingerprint()["sha256"])
     assert prints[0] == prints[1] != prints[2]
+
+
+def test_no_data_of_some_windows_is_no_label_and_no_colour(tmp_path):
+    scene(tmp_path)
+    image = noise()
+    image[:, :20, :20] = 7
+    write_raster(tmp_path / "images/scene.tif", image, nodata=7)
+    for window in (48, 100):  # in 1 of 20 windows, and in 1 of 6
+        examined = examine(declare(tmp_path, f"[raster]\nwindow = {window}"))
+        assert {finding.code for finding in examined.findings} <= {"C503"}
+        assert examined.data
+        assert not any(str(TRANSPARENT) in note for note in examined.data.notes)
 
 
 def test_the_doctor_finds_nothing_wrong_with_windows_and_tells_a_broken_raster_once(tmp_path):

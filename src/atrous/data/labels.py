@@ -265,8 +265,9 @@ def _with_ignored(space: Space, values: set[int]) -> Space:
     }
     if extra:
         space = _mapping(space, extra, f"Label {', '.join(map(str, extra))} is ignored.")
-    ignored = sorted(v for v in values if space.classes.index_of(v) == space.classes.ignore_index)
-    note = f"Ignored label values: {', '.join(map(str, ignored))}."
+    known = values - {TRANSPARENT}  # of which is told already
+    ignored = sorted(v for v in known if space.classes.index_of(v) == space.classes.ignore_index)
+    note = f"Ignored label values: {', '.join(map(label_text, ignored))}."
     return space._replace(notes=(*space.notes, note)) if ignored and not extra else space
 
 

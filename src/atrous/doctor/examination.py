@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from atrous.classes import COLOURED
+from atrous.classes import TRANSPARENT, label_colour
 from atrous.data.colours import Space
 from atrous.data.dataset import DataSet, assemble, label_values_of
 from atrous.data.labels import label_space, plane_space, with_bits
@@ -36,6 +36,7 @@ from atrous.types import LayoutName, Task, Track
 
 UNUSABLE = frozenset({"M403", "M409", "P306"})  # even where they are accepted
 FEW = 0.1  # share of the masks: labels of fewer, where the others count up from 0, are mistakes
+_NOTHING = frozenset({-1, 255, 65535, TRANSPARENT})  # but for these, which may be of a few
 
 
 class _Decided(NamedTuple):
@@ -129,12 +130,12 @@ def _meant(layout: Layout, files: tuple[FileRecord, ...]) -> set[int]:
         return values
     held = Counter(value for file in files for value in file.labels)
     usual = {value for value, count in held.items() if count > FEW * len(files)}
-    if any(value >= COLOURED for value in usual):
+    if any(map(label_colour, usual)):
         inside = {v for f in files for v in f.facts.values[f.facts.cores > 0].tolist()}
-        return usual | inside
-    labels = sorted(usual - {-1, 255, 65535})
+        return usual | inside | (values & {TRANSPARENT})
+    labels = sorted(usual - _NOTHING)
     counted = len(labels) > 1 and labels == [*range(len(labels))]
-    return usual | (values & {-1, 255, 65535}) if counted else values
+    return usual | (values & _NOTHING) if counted else values
 
 
 def _assembled(

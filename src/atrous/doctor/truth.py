@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from atrous.classes import COLOURED, NO_CLASS, TRANSPARENT, Classes, label_text
+from atrous.classes import COLOURED, NO_CLASS, TRANSPARENT, Classes, label_colour, label_text
 from atrous.data.colours import BINARY
 from atrous.data.dataset import DataSet
 from atrous.data.layouts import Layout
@@ -41,14 +41,14 @@ def check_masks(data: DataSet) -> Iterator[Finding]:
 
 def _coloured(data: DataSet) -> Iterator[Finding]:
     """Masks of colours; and those of numbers among them."""
-    by_colour = [f for f in data.files if max(f.labels) >= COLOURED]
+    by_colour = [f for f in data.files if any(map(label_colour, f.labels))]
     if not by_colour:
         return
     found = f"{len(by_colour)} of {len(data.files)} masks hold colours, read by a table"
     names = [relative(file.pair.mask, data.root) for file in by_colour]
     fix = "Nothing; `atrous doctor --fix DIR` writes them as indices."
     yield Finding("M408", "", found, fix, others=tuple(names))
-    numbers = [relative(f.pair.mask, data.root) for f in data.files if max(f.labels) < COLOURED]
+    numbers = [relative(f.pair.mask, data.root) for f in data.files if min(f.labels) < COLOURED]
     if numbers:
         few = min(numbers, names, key=len)
         found = f"is one of the fewer: {len(names)} masks hold colours, {len(numbers)} numbers"
