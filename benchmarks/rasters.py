@@ -3,14 +3,13 @@
     python benchmarks/rasters.py land.onnx photos --sides 10000 40000 --memory 800
     python benchmarks/rasters.py stub photos --sides 100000 --rounds 1
 
-A GeoTIFF of each side is made (RGB, blocks of 512, deflate), a tenth of which is filled with the
-pictures of a folder: a strip from the top to the bottom, as of a satellite. The rest was never
-written and is no data. `walk` is `atrous.predict` in a process of its own, from loading the model
-to the last byte of the mask; `alone` is its engine, loaded before, with as many pixels as are
-filled, in pictures of the size of its tiles without their halo, as many at once as it has lanes.
-`overhead` is the median over interleaved rounds of what the walk takes more. The model `stub`
-answers with the first two bands at every pixel and is not measured alone. Peaks are in MiB. The
-answer is JSON on stdout.
+A GeoTIFF of each side is made (RGB, blocks of 512, deflate), a tenth of which, a square in its
+middle, is filled with the pictures of a folder. The rest was never written and is no data. `walk`
+is `atrous.predict` in a process of its own, from loading the model to the last byte of the mask;
+`alone` is its engine, loaded before, with as many pixels as are filled, in pictures of the size of
+its tiles, as many at once as it has lanes. `overhead` is the median over interleaved rounds of
+what the walk takes more. The model `stub` answers with the first two bands at every pixel and is
+not measured alone. Peaks are in MiB. The answer is JSON on stdout.
 """
 
 import argparse
@@ -88,7 +87,7 @@ def measure(side: int, asked: argparse.Namespace, folder: Path) -> dict[str, Any
 def write_scene(path: Path, side: int, share: float, tile: np.ndarray) -> int:
     """A sparse GeoTIFF, and how many of its pixels are filled."""
     count, period, filled = -(-side // BLOCK), len(tile) // BLOCK, 0
-    wide = max(1, round(share * count))
+    wide = max(1, round(share**0.5 * count))
     facts: dict[str, Any] = {"count": 3, "dtype": "uint8", "crs": "EPSG:32633", "tiled": True}
     facts |= {"blockxsize": BLOCK, "blockysize": BLOCK, "compress": "deflate", "predictor": 2}
     facts |= {"sparse_ok": True, "bigtiff": "yes", "nodata": 0, "interleave": "pixel"}
@@ -97,8 +96,8 @@ def write_scene(path: Path, side: int, share: float, tile: np.ndarray) -> int:
         with rasterio.open(
             path, "w", driver="GTiff", height=side, width=side, transform=place, **facts
         ) as out:
-            for row in range(count):
-                first = round((count - wide) * row / max(1, count - 1))  # from corner to corner
+            first = (count - wide) // 2
+            for row in range(first, first + wide):
                 for column in range(first, first + wide):
                     y, x = row % period * BLOCK, column % period * BLOCK
                     high, across = (min(BLOCK, side - at * BLOCK) for at in (row, column))
@@ -138,7 +137,7 @@ def walk(model: str, scene: Path, options: dict[str, Any]) -> tuple[float, int]:
 def alone(model: str, tile: np.ndarray, filled: int, options: dict[str, Any]) -> tuple[float, int]:
     """The engine with so many pixels, in pictures of its tiles' size."""
     predictor = atrous.load(model, lanes=lanes_for(options["threads"]), **options)
-    side = min(predictor.cut((1 << 16, 1 << 16)).side, len(tile))
+    side = min(predictor.cut((1 << 16, 1 << 16)).side, len(tile)) // BLOCK * BLOCK
     shown = np.ascontiguousarray(tile[None, :side, :side])
     engine, count = predictor.engine, max(1, round(filled / side**2))
     engine(shown)

@@ -162,6 +162,15 @@ def test_sizes_that_come_again_are_answered_as_before(tmp_path, engine, precisio
 
 
 @needs_openvino
+def test_nothing_is_kept_for_the_sizes_of_parts_whose_memory_has_a_bound(file):
+    answer, images = opened(file, "openvino").engine, pictures(1, 16, 20)
+    parts = [answer(images, ()) for _ in range(20)]
+    assert not runtime_of(answer).sizes.kept
+    assert all(np.array_equal(answer(images), part) for part in parts)
+    assert runtime_of(answer).sizes.kept
+
+
+@needs_openvino
 def test_sizes_that_take_turns_are_not_compiled_again_and_again(tmp_path, monkeypatch):
     from atrous.predict.engines import openvino
 

@@ -25,7 +25,12 @@ def check_balance(data: DataSet) -> Iterator[Finding]:
         ("C501", nowhere, "without a pixel", "Take out of `classes`, or add pictures of"),
         ("C502", only_val, "without a pixel in train", "Move to train some pictures of"),
         ("C503", not_val, "without a pixel in val", "Move to val some pictures of"),
-        ("C504", rare, f"on less than {RARE:.1%} of the labelled pixels", "Add pictures of, or weigh up,"),
+        (
+            "C504",
+            rare,
+            f"on less than {RARE:.1%} of the labelled pixels",
+            "Add pictures of, or weigh up,",
+        ),
     )
     for code, there, words, fix in kinds:
         names = [data.classes.names[k] for k in np.flatnonzero(there)]

@@ -60,8 +60,10 @@ class Engine(Protocol):
         """Of each band, in pixel values: what the network sees as 0."""
         ...
 
-    def __call__(self, images: Images, /, means: Means = ()) -> Float32[np.ndarray, "B K h w"]:
-        """The logits; with `means` over a whole picture, of which this is a part."""
+    def __call__(
+        self, images: Images, /, means: Means | None = None
+    ) -> Float32[np.ndarray, "B K h w"]:
+        """The logits; of parts of a picture with the means over all of it, none if it has none."""
         ...
 
     def next_mean(self, image: Image, own: Bool[np.ndarray, "H W"], known: Means, /) -> Counted:
@@ -76,7 +78,8 @@ class Runtime(Protocol):
     """Runs the graph of an exported file: its own input to its first output; in any thread.
 
     `pooled` `1 C 1 1` stands for what image pooling would see; `pooling` gives that of a
-    picture, over the cells `1 1 h w` that count.
+    picture, over the cells `1 1 h w` that count. Of a `part` of a picture nothing is kept for
+    others of its size: what is held of all parts has a bound.
     """
 
     @property
@@ -84,7 +87,12 @@ class Runtime(Protocol):
     @property
     def version(self) -> str: ...
     def __call__(
-        self, pixels: Shaped[np.ndarray, "..."], /, pooled: Float32[np.ndarray, "1 C 1 1"] | None
+        self,
+        pixels: Shaped[np.ndarray, "..."],
+        /,
+        pooled: Float32[np.ndarray, "1 C 1 1"] | None = None,
+        *,
+        part: bool = False,
     ) -> Shaped[np.ndarray, "..."]: ...
     def pooling(
         self, pixels: Shaped[np.ndarray, "..."], counted: Float32[np.ndarray, "1 1 h w"], /
@@ -166,11 +174,13 @@ class ExportedEngine:
         means = int(of.tiling == "two-pass")
         return Tiling(of.alignment, of.halo, means, inexact, of.room)
 
-    def __call__(self, images: Images, /, means: Means = ()) -> Float32[np.ndarray, "B K h w"]:
+    def __call__(
+        self, images: Images, /, means: Means | None = None
+    ) -> Float32[np.ndarray, "B K h w"]:
         from atrous.predict.engines.guests import answer
 
         pooled = means[0].astype(np.float32)[None, :, None, None] if means else None
-        logits = answer(self.runtime, self.manifest, images, pooled)
+        logits = answer(self.runtime, self.manifest, images, pooled, part=means is not None)
         if logits.ndim == 4 and logits.shape[:2] == (len(images), self._num_logits):
             return logits.astype(np.float32, copy=False)
         raise WeightsError(

@@ -19,14 +19,16 @@ def answer(
     manifest: Manifest,
     images: Images,
     pooled: Float32[np.ndarray, "1 C 1 1"] | None = None,
+    *,
+    part: bool = False,
 ) -> Shaped[np.ndarray, "..."]:
     """What a graph gives for pictures, as logits `B K h w`; one by one where their form changes.
 
-    `pooled` stands for what image pooling would see.
+    `pooled` stands for what image pooling would see; of a `part` of a picture nothing is kept.
     """
     if manifest.is_plain:
-        return heard(runtime(np.ascontiguousarray(images), pooled), manifest)
-    given = [runtime(shown(image[None], manifest), None) for image in images]
+        return heard(runtime(np.ascontiguousarray(images), pooled, part=part), manifest)
+    given = [runtime(shown(image[None], manifest), part=part) for image in images]
     return np.concatenate([heard(one, manifest) for one in given])
 
 

@@ -30,6 +30,7 @@ class OnnxRuntime:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads - lanes + 1  # workers, and the one that calls
         options.inter_op_num_threads = 1
+        options.enable_mem_pattern = False  # a plan for each size; many hold twice the memory
         options.log_severity_level = FATAL
         if lanes > 1:
             # Idle threads that wait busily make one call a quarter faster, and rob the others.
@@ -49,6 +50,8 @@ class OnnxRuntime:
         pixels: Shaped[np.ndarray, "..."],
         /,
         pooled: Float32[np.ndarray, "1 C 1 1"] | None = None,
+        *,
+        part: bool = False,
     ) -> Shaped[np.ndarray, "..."]:
         given = {} if pooled is None else {"pooled": pooled}
         return self._run(self.output, {self.input: pixels, **given})

@@ -81,16 +81,19 @@ class OpenVino:
         pixels: Shaped[np.ndarray, "..."],
         /,
         pooled: Float32[np.ndarray, "1 C 1 1"] | None = None,
+        *,
+        part: bool = False,
     ) -> Shaped[np.ndarray, "..."]:
         if pooled is not None:
             return self._given("logits", pixels, {"pooled": pooled})
+        sizes = None if part else self.sizes
         try:
-            own = self.sizes.model_for(pixels.shape) if self.sizes else None
+            own = sizes.model_for(pixels.shape) if sizes else None
             given = (own or self.any_size)(pixels)
         except Exception as error:
             raise unusable(self.path, self.name, error, pixels) from None
-        if self.sizes and not own:
-            self.sizes.count(pixels, given)
+        if sizes and not own:
+            sizes.count(pixels, given)
         return given
 
     def pooling(

@@ -57,8 +57,10 @@ class TorchEngine:
             self._tiling = tiling_of(self.model)
         return self._tiling
 
-    def __call__(self, images: Images, /, means: Means = ()) -> Float32[np.ndarray, "B K h w"]:
-        with self._given(means):
+    def __call__(
+        self, images: Images, /, means: Means | None = None
+    ) -> Float32[np.ndarray, "B K h w"]:
+        with self._given(means or ()):
             logits = self.model(self._pixels(images))
         return logits.float().contiguous().cpu().numpy()
 
