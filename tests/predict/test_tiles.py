@@ -1,5 +1,6 @@
 """Tiles give the logits of the whole picture, by every engine; where they cannot, they say so."""
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from atrous.errors import RecipeError
 from atrous.predict.engines.torch import TorchEngine
-from atrous.predict.tiles import Cut, cut_for, scene_of
+from atrous.predict.tiles import Cut, cut_for, scene_of, shared
 from atrous.predict.tiles.cuts import DEAR, lattice, windows
 from atrous.types import Grid, Spread, Tiling
 from few_maps import few_maps
@@ -147,6 +148,43 @@ def test_blended_tiles_of_a_model_that_sees_one_cell_are_the_whole_picture():
     image, engine = picture(133, 90), Cells()
     made = in_tiles(engine, image, Cut("blend", 32)).cells()
     assert off(made, engine(image[None])[0]) <= 1e-6
+
+
+def test_a_tile_that_two_parts_of_a_row_need_is_worked_at_once():
+    class Counting(TorchEngine):
+        asked = 0
+
+        def __call__(self, images, means=None):
+            self.asked += 1
+            return super().__call__(images, means)
+
+    engine = Counting(engine_of("fcn8s").model)
+    scene = in_tiles(engine, picture(64, 600), Cut("blend", 128))
+    engine.asked = 0
+    spans = [slice(begin, begin + 96) for begin in range(0, 576, 96)] + [slice(576, None)]
+    with ThreadPoolExecutor(2) as threads:
+        parts = [*threads.map(lambda span: scene.cells((slice(None), span)), spans)]
+    assert engine.asked == len(windows(600, 128, 32))
+    assert np.array_equal(np.concatenate(parts, 2), scene.cells())
+
+
+def test_tiles_that_are_shared_are_forgotten_oldest_first_and_failures_at_once(monkeypatch):
+    monkeypatch.setattr(shared, "KEPT", 2 * 4 * 100)
+    asked: list[int] = []
+
+    def work(tile):
+        asked.append(tile[0].start)
+        if asked.count(9) == 1 and tile[0].start == 9:
+            raise MemoryError
+        return np.zeros((1, 10, 10), np.float32)
+
+    answers = shared.Shared()
+    for start in (1, 2, 1, 3, 2, 3, 1):
+        answers((slice(start, None), slice(0, None)), work)
+    assert asked == [1, 2, 3, 1]
+    with pytest.raises(MemoryError):
+        answers((slice(9, None), slice(0, None)), work)
+    assert answers((slice(9, None), slice(0, None)), work).shape == (1, 10, 10)
 
 
 def test_blended_tiles_are_near_the_whole_picture_and_nearer_than_bare_ones():

@@ -14,6 +14,7 @@ from atrous.predict.augmentation import AS_IT_IS, Augmentation, moved
 from atrous.predict.engines import Counted, Engine, Means
 from atrous.predict.flow import in_flight
 from atrous.predict.tiles.cuts import EVERYWHERE, Cut, Region, Tile, lattice, reach_of, windows
+from atrous.predict.tiles.shared import Shared
 from atrous.types import Grid, GridLogits, Image, Images, Size
 
 Read = Callable[[Region], Image]  # the pixels of a part, in the engine's own form
@@ -47,6 +48,8 @@ class Scene:
     augmentation: Augmentation = AS_IT_IS
     turn: AbstractContextManager[Any] = field(default_factory=nullcontext)
     means: Means = ()
+    shared: Shared = field(default_factory=Shared)
+    """Of blended tiles, those that the part to the right needs too."""
 
     def cells(self, region: Region = EVERYWHERE) -> GridLogits:
         """The logits of a part that begins at multiples of the alignment, and ends so or ends all.
@@ -123,7 +126,14 @@ class Scene:
             for part, n in zip(region, self.size, strict=True)
         )
         tiles = [tile for tile in product(down, across) if self._is_known(tile)]
-        answers = in_flight(self._on_grid, tiles, threads=self.engine.lanes)
+        inside = region[1]
+
+        def answer(tile: Region) -> GridLogits:
+            if inside.start <= tile[1].start and tile[1].stop <= inside.stop:
+                return self._on_grid(tile)
+            return self.shared(tile, self._on_grid)
+
+        answers = in_flight(answer, tiles, threads=self.engine.lanes)
         for tile, logits in zip(tiles, answers, strict=True):
             rows, columns = (
                 self._overlap(w, self._count(w, n), part, count)
