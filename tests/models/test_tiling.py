@@ -28,5 +28,5 @@ def test_maps_that_wait_for_a_later_layer_take_room_and_views_take_none():
             found = self.layers(pictures)
             return found if copies.shape and views else None
 
-    model.encoder = Waits()
+    model.add_module("encoder", Waits())
     assert tiling_of(model).room == round(BESIDES * (before / BESIDES + 4 * 3))
