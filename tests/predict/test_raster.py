@@ -71,6 +71,17 @@ def test_the_mask_and_its_confidence_are_those_of_the_picture_in_memory(
     assert {*contents(tmp_path / "out")} == {"scene.tif", "confidence.tif"}
 
 
+@pytest.mark.parametrize("size", [(1, 1), (1, 700), (513, 1)])
+def test_rasters_of_a_pixel_or_a_row_and_without_a_place_have_masks(size, exact, tmp_path):
+    image = scene(*size)
+    nowhere = {"crs": None, "transform": rasterio.Affine.identity()}
+    source = write_geotiff(tmp_path / "a.tif", image, **nowhere)
+    row, targets, predictor = predicted(exact, source, tmp_path / "out")
+    mask, facts = read(targets.mask)
+    assert row and np.array_equal(mask[0], predictor(image).mask)
+    assert facts["crs"] is None and facts["transform"].is_identity
+
+
 def test_a_mask_lies_where_its_raster_lies_with_colours_and_names(exact, picture, tmp_path):
     source = write_geotiff(tmp_path / "a.tif", picture)
     _, targets, predictor = predicted(exact, source, tmp_path / "out")
