@@ -1,7 +1,7 @@
 """How a picture is cut: whole, in exact tiles or in blended ones, and what that costs."""
 
 from collections.abc import Iterator, Sequence
-from math import ceil
+from math import ceil, isqrt
 from typing import Literal, NamedTuple, NoReturn, get_args
 
 from atrous.errors import RecipeError
@@ -77,12 +77,13 @@ def cut_for(
     room = tiling.room or UNKNOWN
     if tile == "auto" and pixels * room <= budget:
         return WHOLE
-    most = _down(int((budget / (room * max(1, engine.lanes))) ** 0.5), tiling.alignment)
+    held = budget // (room * max(1, engine.lanes))  # pixels of a tile
+    most = _down(isqrt(held), tiling.alignment)
     if tiling.inexact:
         if tile == "exact":
             _refuse("tile", "is exact", f"{tiling.inexact}, so tiles of this model are blended")
         return _blended(size, tiling, most, f" (none are exact: {tiling.inexact})")
-    exact = _exact(size, tiling, most, _up(int(tiling.halo / min(1.0, *scales)), tiling.alignment))
+    exact = _exact(size, tiling, held, _up(int(tiling.halo / min(1.0, *scales)), tiling.alignment))
     if tile == "exact":
         return exact or _refuse_halo(tiling, most)
     if tile == "auto" and exact and exact.cost <= DEAR and tiling.means <= 1:
@@ -103,9 +104,11 @@ def check_tiles(tile: str, memory: int) -> None:
         _refuse("memory", f"is {memory}", "it is MiB; 0 = half of the machine's")
 
 
-def _exact(size: Size, tiling: Tiling, most: int, halo: int) -> Cut | None:
-    """Exact tiles, as large as memory lets them be."""
-    side = min(most - 2 * halo, _up(max(size), tiling.alignment))
+def _exact(size: Size, tiling: Tiling, held: int, halo: int) -> Cut | None:
+    """Exact tiles, as large as `held` pixels let them be; one, if they hold the whole picture."""
+    short, long = sorted(_up(n, tiling.alignment) for n in size)
+    most = _down(max(isqrt(held), held // short), tiling.alignment)  # a strip's are longer
+    side = long if long <= most else most - 2 * halo
     if side < tiling.alignment:
         return None
     passes = 1 + tiling.means
