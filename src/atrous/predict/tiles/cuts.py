@@ -73,11 +73,10 @@ def cut_for(
     pixels = size[0] * size[1]
     if tile == "off" or (tile == "auto" and pixels <= SMALL):
         return WHOLE
-    tiling, budget = engine.tiling, (memory << 20) or int(machine_memory() * SHARE) or FALLBACK
-    room = tiling.room or UNKNOWN
-    if tile == "auto" and pixels * room <= budget:
+    tiling, all_held = engine.tiling, _pixels_held(engine, memory)
+    if tile == "auto" and pixels <= all_held:
         return WHOLE
-    held = budget // (room * max(1, engine.lanes))  # pixels of a tile
+    held = all_held // max(1, engine.lanes)  # by a tile
     most = _down(isqrt(held), tiling.alignment)
     if tiling.inexact:
         if tile == "exact":
@@ -90,6 +89,20 @@ def cut_for(
         return exact
     instead = f"exact ones: {exact.cost:.1f} times" if exact else "exact ones need more memory"
     return _blended(size, tiling, most, f" ({instead})")
+
+
+def lanes_of(engine: Engine, size: Size, memory: int) -> int:
+    """How many lanes have the memory that a picture takes which is shown whole."""
+    pixels = size[0] * size[1]
+    if engine.lanes <= 1 or pixels <= SMALL:
+        return 1
+    return max(1, min(engine.lanes, ceil(pixels * engine.lanes / _pixels_held(engine, memory))))
+
+
+def _pixels_held(engine: Engine, memory: int) -> int:
+    """The pixels of which the network holds the maps in all of its memory, which is in MiB."""
+    budget = (memory << 20) or int(machine_memory() * SHARE) or FALLBACK
+    return budget // (engine.tiling.room or UNKNOWN)
 
 
 def check_tiles(tile: str, memory: int) -> None:
