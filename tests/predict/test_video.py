@@ -600,6 +600,17 @@ def test_where_there_is_no_h264_the_overlay_is_of_mpeg4(tiny, clip, tmp_path, mo
     assert len(shown) == 12 and times == decoded(clip)[1]
 
 
+def test_a_clock_that_is_too_fine_for_mpeg4_is_made_coarser(tiny, tmp_path, monkeypatch):
+    """A transport stream counts in 90 000ths of a second; MPEG-4 has 65 535 at most."""
+    from atrous.predict.video import writing
+
+    monkeypatch.setattr(writing, "ENCODERS", writing.ENCODERS[1:])
+    clip = write_clip(tmp_path / "a.ts", pictures(12), container="mpegts")
+    predicted(tiny, clip, tmp_path / "out", overlay=True)
+    shown, times = decoded(tmp_path / "out/overlay/a.mp4")
+    assert len(shown) == 12 and np.allclose(np.diff([float(t) for t in times]), 0.04, atol=1e-4)
+
+
 def test_the_command_says_frames_and_takes_every_and_smoothing(tiny, clip, tmp_path, cli):
     out = tmp_path / "out"
     words = ["predict", tiny, clip, "--out", out, "--every", 2, "--engine", "onnxruntime"]
