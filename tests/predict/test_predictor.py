@@ -75,5 +75,9 @@ def test_larger_views_of_a_picture_keep_to_memory_too(monkeypatch):
     engine: Any = Holding(1)
     larger = Augmentation(scales=(1.0, 2.0))
     predictor = Predictor(engine, Classes(("a", "b")), memory=100, augmentation=larger)
-    assert predictor(np.zeros((300, 300), np.uint8)).cut.mode == "exact"
+    image = np.zeros((300, 300), np.uint8)
+    assert predictor(image).cut.mode == "exact"
+    assert engine.most * 1024 <= 100 << 20
+    scene = predictor.scene((300, 300), image[..., None].__getitem__)
+    assert scene.cells().shape == (2, 5, 5)
     assert engine.most * 1024 <= 100 << 20

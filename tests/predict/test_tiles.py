@@ -228,6 +228,23 @@ def test_exact_tiles_that_are_dear_are_blended_unless_they_are_asked_for():
     assert auto.mode == "blend" and f"exact ones: {exact.cost:.1f} times" in str(auto)
 
 
+def test_other_views_of_a_scene_are_not_said_to_be_exact():
+    from atrous.classes import Classes
+    from atrous.predict.augmentation import Augmentation
+    from atrous.predict.predictor import Predictor
+
+    engine = sized(Tiling(16, 64, room=100))
+    engine.threads = 1
+    views = Augmentation(), Augmentation(flip=True), Augmentation(scales=(0.75, 1.0))
+    one, flip, scales = (
+        str(Predictor(engine, Classes(("a", "b")), augmentation=view).cut((9000, 9000)))
+        for view in views
+    )
+    assert "of the whole" not in one
+    assert "; views by flip are of tiles" in flip
+    assert "; views by scales 0.75, 1 are of tiles" in scales
+
+
 @pytest.mark.parametrize(
     ("tiling", "options", "found"),
     [

@@ -261,10 +261,15 @@ class Predictor:
         how: dict[str, Any] = {"memory": self.memory, "scales": self.augmentation.scales}
         asked = "auto" if self.tile == "off" else self.tile
         found = cut_for(self.engine, size, tile=asked, **how)
-        if found.mode != "whole":
-            return found
-        tile = "blend" if self.engine.tiling.inexact else "exact"
-        return cut_for(self.engine, size, tile=tile, **how)
+        if found.mode == "whole":
+            tile = "blend" if self.engine.tiling.inexact else "exact"
+            found = cut_for(self.engine, size, tile=tile, **how)
+        if found.mode == "exact" and self.augmentation.views > 1:
+            views = (
+                f"; views by {self.augmentation} are of tiles, and differ from those of the whole"
+            )
+            found = found._replace(why=found.why + views)
+        return found
 
     def block(self, scene: Scene, region: Region, where: object = "the picture") -> Block:
         """The prediction for a part of a scene, which begins at multiples of `Scene.unit`.

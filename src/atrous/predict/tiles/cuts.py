@@ -64,7 +64,7 @@ def cut_for(
     """How a picture of this size is cut, so that the network holds `memory` MiB at most.
 
     0 = half of the machine's. Where tiles are shown at other `scales` too, halos are as wide as
-    the smallest needs.
+    the smallest needs, and tiles as small as the largest.
 
     Raises:
         RecipeError: exact tiles are asked for, and the model has none; or memory is too small.
@@ -76,7 +76,7 @@ def cut_for(
     tiling, all_held = engine.tiling, _pixels_held(engine, memory)
     if tile == "auto" and pixels <= all_held:
         return WHOLE
-    held = all_held // max(1, engine.lanes)  # by a tile
+    held = int(all_held / (max(1, engine.lanes) * max(1.0, *scales) ** 2))  # by a tile
     most = _down(isqrt(held), tiling.alignment)
     if tiling.inexact:
         if tile == "exact":
