@@ -326,6 +326,18 @@ def test_a_file_whose_name_is_an_address_is_read_as_what_it_is(
     assert contents(tmp_path / "one/clip") == contents(tmp_path / "two" / stem)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_a_pipe_with_the_name_of_a_video_is_not_waited_for(tmp_path):
+    from atrous.predict.video.containers import container_of, is_video
+
+    os.mkfifo(tmp_path / "a.mp4")
+    waiting = threading.Thread(target=container_of, args=[tmp_path / "a.mp4"], daemon=True)
+    waiting.start()
+    waiting.join(5)
+    assert not waiting.is_alive()
+    assert not is_video(tmp_path / "a.mp4")
+
+
 def test_what_a_video_refers_to_is_not_opened(tiny, clip, tmp_path, monkeypatch):
     """Its picture is said to lie in another file, by a path from the root."""
     elsewhere = write_clip(tmp_path / "elsewhere.mp4", pictures(12, (32, 32)))
