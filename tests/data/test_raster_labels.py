@@ -99,6 +99,17 @@ def test_the_later_polygon_lies_on_top_and_ignore_is_no_label(tmp_path, image):
     assert (labels(image, turned, names=names) == 1).sum() == 100 * 100
 
 
+def test_the_order_of_geojson_is_that_of_the_file_whatever_its_ids(tmp_path, image):
+    square = [(50.0, 50.0), (150.0, 50.0), (150.0, 150.0), (50.0, 150.0)]
+    inner = [(80.0, 80.0), (120.0, 80.0), (120.0, 120.0), (80.0, 120.0)]
+    file = write_geojson(tmp_path / "a.geojson", on_ground([square, inner]), LABELS[:2], UTM)
+    document = json.loads(file.read_text())
+    for feature, number in zip(document["features"], (9, 3), strict=True):
+        feature["id"] = number
+    file.write_text(json.dumps(document))
+    assert (labels(image, file)[80:120, 80:120] == 2).all()
+
+
 def test_polygons_lie_right_on_a_raster_that_is_turned(tmp_path):
     turned = rasterio.Affine(2, 0.5, 500000, 0.5, -2, 5000000)
     image = write_raster(tmp_path / "images/a.tif", noise(), transform=turned)

@@ -274,6 +274,21 @@ def test_tiles_of_a_built_model_equal_the_whole(name):
     assert worst_of_tile(model, found, found.halo, width=found.alignment) < 1e-5
 
 
+@pytest.mark.parametrize("name", BUILT)
+@torch.no_grad()
+def test_a_halo_holds_what_the_cells_of_a_tile_read_and_one_step_less_does_not(name):
+    """A pixel that is NaN makes NaN of every cell that reads it, whatever the weights are."""
+    model, found = built(name), geometry_of(name)
+    blind(model, found.global_parts)
+    side, begin = found.alignment, found.halo + found.alignment
+    images = pixels(2 * begin + side, side).float()
+    cells = slice(begin // found.stride, (begin + side) // found.stride)
+    for outside, reads in ((side, False), (2 * side, True)):
+        torn = images.clone()
+        torn[:, :outside] = torn[:, -outside:] = torch.nan
+        assert model(torn)[:, :, cells].isnan().any() == reads
+
+
 # Parts that see the whole picture.
 
 

@@ -244,12 +244,43 @@ def test_the_network_holds_what_memory_allows(lanes):
     assert cut((20000, 20000), memory=1000).mode == "exact"
 
 
+def test_a_picture_that_memory_holds_is_one_exact_tile_whatever_the_halo():
+    engine = sized(Tiling(32, 736, means=1, room=500))
+    for size in ((300, 300), (1, 1100), (40, 20000)):  # 1184 px a side are what memory holds
+        cut = cut_for(engine, size, tile="exact", memory=700)
+        assert cut.mode == "exact" and cut.side >= max(size) and cut.cost == 2
+    assert cut_for(engine, (4000, 4000), tile="exact", memory=8000).cost == 2
+
+
+def test_a_strip_is_cut_into_tiles_as_long_as_memory_allows():
+    cut = cut_for(sized(Tiling(32, 736, room=500)), (100, 90000), tile="exact", memory=700)
+    assert cut.cost < 1.2
+    assert 128 * (cut.side + 2 * cut.halo) * 500 <= 700 << 20
+
+
 def test_exact_tiles_that_are_dear_are_blended_unless_they_are_asked_for():
     engine = sized(Tiling(16, 1000, room=100))
     exact = cut_for(engine, (20000, 20000), tile="exact", memory=600)
     assert exact.cost > DEAR and f"{exact.cost:.1f} times" in str(exact)
     auto = cut_for(engine, (20000, 20000), memory=600)
     assert auto.mode == "blend" and f"exact ones: {exact.cost:.1f} times" in str(auto)
+
+
+def test_other_views_of_a_scene_are_not_said_to_be_exact():
+    from atrous.classes import Classes
+    from atrous.predict.augmentation import Augmentation
+    from atrous.predict.predictor import Predictor
+
+    engine = sized(Tiling(16, 64, room=100))
+    engine.threads = 1
+    views = Augmentation(), Augmentation(flip=True), Augmentation(scales=(0.75, 1.0))
+    one, flip, scales = (
+        str(Predictor(engine, Classes(("a", "b")), augmentation=view).cut((9000, 9000)))
+        for view in views
+    )
+    assert "of the whole" not in one
+    assert "; views by flip are of tiles" in flip
+    assert "; views by scales 0.75, 1 are of tiles" in scales
 
 
 @pytest.mark.parametrize(
@@ -303,6 +334,11 @@ def exported(tmp_path_factory):
     return path
 
 
+def for_a_strip(engine: Any, long: int, wide: int) -> int:
+    """MiB that hold tiles of a strip that is so wide, of somewhat less than a length."""
+    return (long * wide * engine.tiling.room) >> 20
+
+
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
 @pytest.mark.parametrize("lanes", [1, 2])
 def test_exported_files_know_how_to_be_cut(name, lanes, exported, monkeypatch):
@@ -312,8 +348,9 @@ def test_exported_files_know_how_to_be_cut(name, lanes, exported, monkeypatch):
     pytest.importorskip(name)
     monkeypatch.setattr(cuts, "SMALL", 0)
     torchs, image = engine_of("deeplabv3plus"), picture(1300, 40)
+    memory = lanes * for_a_strip(torchs, 1200, 48)
     off_, exact = (
-        load(exported, engine=name, threads=2, lanes=lanes, tile=tile, memory=lanes * 700)
+        load(exported, engine=name, threads=2, lanes=lanes, tile=tile, memory=memory)
         for tile in ("off", "exact")
     )
     assert exact.engine.tiling == torchs.tiling
@@ -332,9 +369,12 @@ def test_views_of_a_picture_in_tiles_are_those_of_the_whole(exported, monkeypatc
     monkeypatch.setattr(cuts, "SMALL", 0)
     image = picture(1300, 40)
     views: dict[str, Any] = {"flip": True, "scales": (0.75, 1.0), "engine": "onnxruntime"}
+    memory = for_a_strip(engine_of("deeplabv3plus"), 1160, 48)
     whole, tiled = (
-        load(exported, tile=tile, memory=700, lanes=1, **views)(image) for tile in ("off", "exact")
+        load(exported, tile=tile, memory=memory, lanes=1, **views)(image)
+        for tile in ("off", "exact")
     )
+    assert tiled.cut.cost > 2  # in two passes
     assert off(tiled.logits, whole.logits) <= 1e-4
 
 

@@ -326,6 +326,18 @@ def test_a_file_whose_name_is_an_address_is_read_as_what_it_is(
     assert contents(tmp_path / "one/clip") == contents(tmp_path / "two" / stem)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_a_pipe_with_the_name_of_a_video_is_not_waited_for(tmp_path):
+    from atrous.predict.video.containers import container_of, is_video
+
+    os.mkfifo(tmp_path / "a.mp4")
+    waiting = threading.Thread(target=container_of, args=[tmp_path / "a.mp4"], daemon=True)
+    waiting.start()
+    waiting.join(5)
+    assert not waiting.is_alive()
+    assert not is_video(tmp_path / "a.mp4")
+
+
 def test_what_a_video_refers_to_is_not_opened(tiny, clip, tmp_path, monkeypatch):
     """Its picture is said to lie in another file, by a path from the root."""
     elsewhere = write_clip(tmp_path / "elsewhere.mp4", pictures(12, (32, 32)))
@@ -598,6 +610,17 @@ def test_where_there_is_no_h264_the_overlay_is_of_mpeg4(tiny, clip, tmp_path, mo
     predicted(tiny, clip, tmp_path / "out", overlay=True)
     shown, times = decoded(tmp_path / "out/overlay/clip.mp4")
     assert len(shown) == 12 and times == decoded(clip)[1]
+
+
+def test_a_clock_that_is_too_fine_for_mpeg4_is_made_coarser(tiny, tmp_path, monkeypatch):
+    """A transport stream counts in 90 000ths of a second; MPEG-4 has 65 535 at most."""
+    from atrous.predict.video import writing
+
+    monkeypatch.setattr(writing, "ENCODERS", writing.ENCODERS[1:])
+    clip = write_clip(tmp_path / "a.ts", pictures(12), container="mpegts")
+    predicted(tiny, clip, tmp_path / "out", overlay=True)
+    shown, times = decoded(tmp_path / "out/overlay/a.mp4")
+    assert len(shown) == 12 and np.allclose(np.diff([float(t) for t in times]), 0.04, atol=1e-4)
 
 
 def test_the_command_says_frames_and_takes_every_and_smoothing(tiny, clip, tmp_path, cli):

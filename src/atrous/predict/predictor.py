@@ -2,10 +2,11 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from threading import Semaphore
+from threading import Lock, Semaphore
 from typing import Any, NamedTuple, Unpack
 
 import numpy as np
@@ -21,7 +22,7 @@ from atrous.kernels.certainty import (
     probabilities_at_pixels,
 )
 from atrous.kernels.resize import argmax_at_pixels, threshold_at_pixels
-from atrous.predict.augmentation import AS_IT_IS, Augmentation
+from atrous.predict.augmentation import AS_IT_IS, Augmentation, scaled
 from atrous.predict.engines import Answering, Engine, open_engine
 from atrous.predict.postprocess import (
     State,
@@ -33,7 +34,7 @@ from atrous.predict.postprocess import (
 )
 from atrous.predict.shares import class_shares
 from atrous.predict.tiles import Cut, Known, Read, Region, Scene, cut_for, everywhere, scene_of
-from atrous.predict.tiles.cuts import WHOLE, check_tiles
+from atrous.predict.tiles.cuts import WHOLE, check_tiles, lanes_of
 from atrous.recipe import Step, Steps, make_steps
 from atrous.recipe.postprocessing import named_steps
 from atrous.types import GridLogits, Image, Mask, Placement, Size
@@ -125,10 +126,10 @@ class Block(NamedTuple):
 class Predictor:
     """`predictor(image).mask`: images of any size as arrays, paths or PIL images.
 
-    Threads may share one: as many calls are in the engine at once as it gains from, the others
-    wait; decoding goes on beside. `description` says which weights these are, `note` which
-    engine was chosen. `postprocess` are the steps that are taken after the network; a dense CRF
-    of a picture that is too large for memory warns of an `Approximation`.
+    Threads may share one: as many calls are in the engine at once as it gains from, and as memory
+    holds, the others wait; decoding goes on beside. `description` says which weights these are,
+    `note` which engine was chosen. `postprocess` are the steps that are taken after the network;
+    a dense CRF of a picture that is too large for memory warns of an `Approximation`.
     """
 
     engine: Engine
@@ -141,6 +142,7 @@ class Predictor:
     tile: str = "auto"
     memory: int = 0  # MiB that the network may hold, for pictures in tiles; 0 = half of all
     _lanes: Semaphore = field(init=False, repr=False, compare=False)
+    _entry: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_steps(self.postprocess, self.classes, dtype=self.engine.dtype)
@@ -214,15 +216,28 @@ class Predictor:
     def _logits(self, image: Image) -> tuple[GridLogits, Placement, Cut]:
         """The logits, where they lie, and how the picture was cut for them."""
         size, answer, grid = image.shape[:2], self._answer, self.engine.grid
-        cut = cut_for(self.engine, size, tile=self.tile, memory=self.memory)
-        if cut.mode != "whole":  # then views of other sizes are in tiles of the same kind too
+        largest = scaled(size, max(self.augmentation.scales))
+        cut = cut_for(self.engine, largest, tile=self.tile, memory=self.memory)
+        if cut.mode != "whole":  # then all views are in tiles of the same kind
             answer = partial(self._in_tiles, mode=cut.mode)
             grid = self._scene(size, image.__getitem__, cut).grid
         return self.augmentation.logits(answer, image, grid=grid), grid, cut
 
     def _answer(self, image: Image) -> GridLogits:
-        with self._lanes:
+        with self._lanes_for(image.shape[:2]):
             return self.engine(image[None])[0]
+
+    @contextmanager
+    def _lanes_for(self, size: Size) -> Iterator[None]:
+        """The lanes, one or several, in whose memory a picture is shown whole."""
+        count = lanes_of(self.engine, size, self.memory)
+        with self._entry:  # one at a time, or two could each wait for what the other has
+            for _ in range(count):
+                self._lanes.acquire()
+        try:
+            yield
+        finally:
+            self._lanes.release(count)
 
     def _in_tiles(self, image: Image, *, mode: str) -> GridLogits:
         cut = cut_for(self.engine, image.shape[:2], tile=mode, memory=self.memory)
@@ -246,10 +261,15 @@ class Predictor:
         how: dict[str, Any] = {"memory": self.memory, "scales": self.augmentation.scales}
         asked = "auto" if self.tile == "off" else self.tile
         found = cut_for(self.engine, size, tile=asked, **how)
-        if found.mode != "whole":
-            return found
-        tile = "blend" if self.engine.tiling.inexact else "exact"
-        return cut_for(self.engine, size, tile=tile, **how)
+        if found.mode == "whole":
+            tile = "blend" if self.engine.tiling.inexact else "exact"
+            found = cut_for(self.engine, size, tile=tile, **how)
+        if found.mode == "exact" and self.augmentation.views > 1:
+            views = (
+                f"; views by {self.augmentation} are of tiles, and differ from those of the whole"
+            )
+            found = found._replace(why=found.why + views)
+        return found
 
     def block(self, scene: Scene, region: Region, where: object = "the picture") -> Block:
         """The prediction for a part of a scene, which begins at multiples of `Scene.unit`.

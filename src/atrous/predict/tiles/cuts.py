@@ -1,7 +1,7 @@
 """How a picture is cut: whole, in exact tiles or in blended ones, and what that costs."""
 
 from collections.abc import Iterator, Sequence
-from math import ceil
+from math import ceil, isqrt
 from typing import Literal, NamedTuple, NoReturn, get_args
 
 from atrous.errors import RecipeError
@@ -64,7 +64,7 @@ def cut_for(
     """How a picture of this size is cut, so that the network holds `memory` MiB at most.
 
     0 = half of the machine's. Where tiles are shown at other `scales` too, halos are as wide as
-    the smallest needs.
+    the smallest needs, and tiles as small as the largest.
 
     Raises:
         RecipeError: exact tiles are asked for, and the model has none; or memory is too small.
@@ -73,22 +73,36 @@ def cut_for(
     pixels = size[0] * size[1]
     if tile == "off" or (tile == "auto" and pixels <= SMALL):
         return WHOLE
-    tiling, budget = engine.tiling, (memory << 20) or int(machine_memory() * SHARE) or FALLBACK
-    room = tiling.room or UNKNOWN
-    if tile == "auto" and pixels * room <= budget:
+    tiling, all_held = engine.tiling, _pixels_held(engine, memory)
+    if tile == "auto" and pixels <= all_held:
         return WHOLE
-    most = _down(int((budget / (room * max(1, engine.lanes))) ** 0.5), tiling.alignment)
+    held = int(all_held / (max(1, engine.lanes) * max(1.0, *scales) ** 2))  # by a tile
+    most = _down(isqrt(held), tiling.alignment)
     if tiling.inexact:
         if tile == "exact":
             _refuse("tile", "is exact", f"{tiling.inexact}, so tiles of this model are blended")
         return _blended(size, tiling, most, f" (none are exact: {tiling.inexact})")
-    exact = _exact(size, tiling, most, _up(int(tiling.halo / min(1.0, *scales)), tiling.alignment))
+    exact = _exact(size, tiling, held, _up(int(tiling.halo / min(1.0, *scales)), tiling.alignment))
     if tile == "exact":
         return exact or _refuse_halo(tiling, most)
     if tile == "auto" and exact and exact.cost <= DEAR and tiling.means <= 1:
         return exact
     instead = f"exact ones: {exact.cost:.1f} times" if exact else "exact ones need more memory"
     return _blended(size, tiling, most, f" ({instead})")
+
+
+def lanes_of(engine: Engine, size: Size, memory: int) -> int:
+    """How many lanes have the memory that a picture takes which is shown whole."""
+    pixels = size[0] * size[1]
+    if engine.lanes <= 1 or pixels <= SMALL:
+        return 1
+    return max(1, min(engine.lanes, ceil(pixels * engine.lanes / _pixels_held(engine, memory))))
+
+
+def _pixels_held(engine: Engine, memory: int) -> int:
+    """The pixels of which the network holds the maps in all of its memory, which is in MiB."""
+    budget = (memory << 20) or int(machine_memory() * SHARE) or FALLBACK
+    return budget // (engine.tiling.room or UNKNOWN)
 
 
 def check_tiles(tile: str, memory: int) -> None:
@@ -103,9 +117,11 @@ def check_tiles(tile: str, memory: int) -> None:
         _refuse("memory", f"is {memory}", "it is MiB; 0 = half of the machine's")
 
 
-def _exact(size: Size, tiling: Tiling, most: int, halo: int) -> Cut | None:
-    """Exact tiles, as large as memory lets them be."""
-    side = min(most - 2 * halo, _up(max(size), tiling.alignment))
+def _exact(size: Size, tiling: Tiling, held: int, halo: int) -> Cut | None:
+    """Exact tiles, as large as `held` pixels let them be; one, if they hold the whole picture."""
+    short, long = sorted(_up(n, tiling.alignment) for n in size)
+    most = _down(max(isqrt(held), held // short), tiling.alignment)  # a strip's are longer
+    side = long if long <= most else most - 2 * halo
     if side < tiling.alignment:
         return None
     passes = 1 + tiling.means

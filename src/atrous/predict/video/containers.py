@@ -25,6 +25,8 @@ _SEGMENT = 0x18538067  # of Matroska: all but its header
 
 def container_of(path: Path) -> str:
     """The demuxer of a video file; "" where it is none, or cannot be read."""
+    if not path.is_file():  # opening a pipe would wait for who writes to it
+        return ""
     try:
         with path.open("rb") as file:
             return _container(file.read(PREFIX))

@@ -255,7 +255,7 @@ def _give_names(made: Job, job: Job) -> None:
         make_folder(to.parent)
         with refusals_told(to):
             if to.is_dir():  # of an earlier run, which wanted less
-                os.replace(to, tempfile.mkdtemp(dir=made.out))
+                os.replace(to, Path(tempfile.mkdtemp(dir=made.out)) / to.name)
             os.replace(path, to)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ ENCODERS: tuple[tuple[str, dict[str, str]], ...] = (
     ("mpeg4", {"qmin": "2", "qmax": "5"}),
 )
 _COLOURS = {1: "ITU709", 4: "FCC", 5: "ITU601", 6: "ITU601", 7: "SMPTE240M", 9: "BT2020"}
+_COARSER = Fraction(1, 60_000)  # frames of most rates are so many whole parts of a second
 _LIMITED = 1  # the range of colours that every player takes
 
 
@@ -110,7 +112,8 @@ def _picture_track(container: Any, clip: Clip, height: int, width: int) -> Any:
     track = container.add_stream(name, rate=clip.rate, options=dict(options))
     track.width, track.height, track.pix_fmt = width, height, "yuv420p"
     context, of = track.codec_context, clip.stream.codec_context
-    context.time_base = clip.time_base
+    too_fine = name == "mpeg4" and clip.time_base.denominator >= 1 << 16
+    context.time_base = _COARSER if too_fine else clip.time_base
     if of.colorspace in _COLOURS:
         for tag in ("colorspace", "color_primaries", "color_trc"):
             setattr(context, tag, getattr(of, tag))
