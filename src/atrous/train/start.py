@@ -54,8 +54,8 @@ def start(
                 dataset.root,
                 found=f"has no pixel of any class in {split}",
                 allowed="training and validation need labelled pixels",
-                fix="Check the masks, and what dataset.toml ignores. Where rasters are cut and have "
-                "much no data, try another seed or smaller blocks: [raster] in dataset.toml.",
+                fix="Check the masks, and what dataset.toml ignores. Where rasters are cut and "
+                "have much no data, try another seed or smaller blocks: [raster] in dataset.toml.",
             )
     state, note = find_state(run) if resume else (None, "")
     if not state:
