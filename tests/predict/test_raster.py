@@ -10,8 +10,10 @@ import pytest
 
 from atrous.classes import Classes
 from atrous.errors import AtrousError, ImageError, RecipeError, RunError
-from atrous.predict.predictor import load
+from atrous.predict.engines.torch import TorchEngine
+from atrous.predict.predictor import Predictor, load
 from atrous.predict.raster import Asked, Targets, plan, predict_raster
+from few_maps import few_maps
 from predict.rasters import scene, write_exact, write_geotiff
 from tiny_models import contents
 
@@ -290,6 +292,30 @@ def test_shards_in_any_order_make_the_file_of_one_run(exact, picture, small_regi
     ]
     assert rows[:3] == [None] * 3 and rows[3] is not None
     assert contents(tmp_path / "one") == contents(tmp_path / "many")
+
+
+def test_means_over_a_raster_are_found_once_for_all_shards(picture, small_regions, tmp_path):
+    class Counting(TorchEngine):
+        asked = 0
+
+        def next_mean(self, image, own, known):
+            self.asked += 1
+            return super().next_mean(image, own, known)
+
+    source = write_geotiff(tmp_path / "a.tif", picture[:600, :700])
+    engine = Counting(few_maps("deeplabv3plus", num_classes=3))
+    predictor = Predictor(engine, Classes(("red", "green", "blue")), tile="exact")
+    for name, shards in (("straight", ((1, 1),)), ("shared", ((1, 2), (2, 2)))):
+        engine.asked = 0
+        (tmp_path / name).mkdir()
+        targets = Targets(tmp_path / name / "scene.tif")
+        for shard in shards:
+            asked = Asked(shard=shard)
+            predict_raster(
+                predictor, source, "a.tif", targets, asked, about={}, within=tmp_path / name
+            )
+        assert engine.asked == 1
+    assert contents(tmp_path / "shared") == contents(tmp_path / "straight")
 
 
 def test_what_is_finished_is_not_done_again(exact, picture, tmp_path):

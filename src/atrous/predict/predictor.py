@@ -23,7 +23,7 @@ from atrous.kernels.certainty import (
 )
 from atrous.kernels.resize import argmax_at_pixels, threshold_at_pixels
 from atrous.predict.augmentation import AS_IT_IS, Augmentation, scaled
-from atrous.predict.engines import Answering, Engine, open_engine
+from atrous.predict.engines import Answering, Engine, Means, open_engine
 from atrous.predict.postprocess import (
     State,
     certainty,
@@ -247,13 +247,17 @@ class Predictor:
         options |= {"num_logits": self.classes.num_logits, "turn": self._lanes}
         return scene_of(self.engine, size, read, cut, **options)
 
-    def scene(self, size: Size, read: Read, known: Known = everywhere) -> Scene:
+    def scene(self, size: Size, read: Read, known: Known = everywhere, means: Means = ()) -> Scene:
         """A picture that need not fit into memory, of which `read` gives parts, in tiles.
 
-        They are in the engine's own bands and dtype. Means over the whole of it are found now.
-        Other views (`flip`, `scales`) are of each tile.
+        They are in the engine's own bands and dtype. Means over the whole of it that are not given
+        are found now. Other views (`flip`, `scales`) are of each tile.
         """
-        options: dict[str, Any] = {"known": known, "augmentation": self.augmentation}
+        options: dict[str, Any] = {
+            "known": known,
+            "means": means,
+            "augmentation": self.augmentation,
+        }
         return self._scene(size, read, self.cut(size), **options).with_means()
 
     def cut(self, size: Size) -> Cut:

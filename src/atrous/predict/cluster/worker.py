@@ -171,7 +171,7 @@ class Worker:
             source = source_of(job)
             begin = begun(self.predictor, source, job.name, parts, how.asked, about=how.about)
             self._open = self._held.enter_context(begin)
-            self._open[1].look()
+            self._open[1].look(parts)
             self._raster = job.name
         return *self._open, parts
 

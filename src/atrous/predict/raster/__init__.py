@@ -215,7 +215,7 @@ def _work(
         own = (plan.region(row, column) for row in rows for column in range(plan.counts[1]))
         todo = [region for region in own if region.at not in there]
         if todo:
-            answers.look()
+            answers.look(parts)
         with closing(in_flight(answers, todo, threads=threads)) as contents:
             for region, content in zip(watch(todo), contents, strict=True):
                 journal.add(region.at, content)

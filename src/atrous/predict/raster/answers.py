@@ -1,9 +1,11 @@
 """What a model says of the regions of a raster: classes, and how sure it is, of known pixels."""
 
+import json
 import struct
 import zlib
 from collections.abc import Iterator
 from math import lcm
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,11 +15,14 @@ from atrous.classes import Classes
 from atrous.data.images import fit_image
 from atrous.data.rasters import Pixels, Raster
 from atrous.errors import ImageError
+from atrous.files import json_bytes, refusals_told, write_whole
+from atrous.predict.engines import Means
 from atrous.predict.predictor import Predictor
 from atrous.predict.raster.plan import BLOCK, Region
 from atrous.types import Image, Mask
 
 _HEAD = struct.Struct("<4I4Q")  # rows and columns, pixels known; lengths of what follows
+_MEANS = "means.json"  # of the plan that lies beside it
 _LEVEL = 1  # of compression: a part is read once
 
 
@@ -49,9 +54,22 @@ class Answers:
             )
         )
 
-    def look(self) -> None:
-        """Show the network the whole raster, where it needs means over it, before it is asked."""
-        self._scene = self.predictor.scene(self.raster.size, self._read, self._known)
+    def look(self, parts: Path) -> None:
+        """Show the network the whole raster, where it needs means over it, before it is asked.
+
+        They are kept in the folder of parts, for who goes on there, or does another shard.
+
+        Raises:
+            ImageError: it cannot be decoded.
+            RunError: they cannot be written.
+        """
+        kept = parts / _MEANS
+        given = _means_in(kept)
+        self._scene = self.predictor.scene(self.raster.size, self._read, self._known, given)
+        if len(self._scene.means) > len(given):
+            content = json_bytes([mean.tolist() for mean in self._scene.means])
+            with refusals_told(kept):
+                write_whole(kept, content, durable=True)
 
     def __call__(self, region: Region) -> bytes:
         """The bytes of a region; none where nothing of it is known.
@@ -119,6 +137,14 @@ class Answers:
             return np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.bool_)
         known = self.raster.read(rows, columns).known
         return None if known.all() else known
+
+
+def _means_in(file: Path) -> Means:
+    """The means that a file holds, bit by bit; none where there is no such file."""
+    try:
+        return [np.array(mean, np.float64) for mean in json.loads(file.read_bytes())]
+    except (OSError, ValueError):
+        return []
 
 
 def rectangles(
