@@ -140,7 +140,6 @@ def test_rasters_in_folders_of_splits_stay_there_and_lose_nothing(tmp_path):
         assert (laid(data, split) == burnt(on_ground(RINGS), [1, 2, 1, 2])).all()
 
 
-@pytest.mark.filterwarnings("ignore:This DataLoader")
 def test_any_number_of_workers_draws_the_same_windows(tmp_path):
     data = open_dataset(declare(scene(tmp_path)))
     samples = Samples(data, "train")
