@@ -41,14 +41,18 @@ def check_masks(data: DataSet) -> Iterator[Finding]:
 
 def _coloured(data: DataSet) -> Iterator[Finding]:
     """Masks of colours; and those of numbers among them."""
-    by_colour = [f for f in data.files if any(map(label_colour, f.labels))]
-    if not by_colour:
+    names: list[str] = []
+    numbers: list[str] = []
+    for file in data.files:
+        if any(map(label_colour, file.labels)):
+            names.append(relative(file.pair.mask, data.root))
+        elif min(file.labels) < COLOURED:  # others are transparent all over
+            numbers.append(relative(file.pair.mask, data.root))
+    if not names:
         return
-    found = f"{len(by_colour)} of {len(data.files)} masks hold colours, read by a table"
-    names = [relative(file.pair.mask, data.root) for file in by_colour]
+    found = f"{len(names)} of {len(data.files)} masks hold colours, read by a table"
     fix = "Nothing; `atrous doctor --fix DIR` writes them as indices."
     yield Finding("M408", "", found, fix, others=tuple(names))
-    numbers = [relative(f.pair.mask, data.root) for f in data.files if min(f.labels) < COLOURED]
     if numbers:
         few = min(numbers, names, key=len)
         found = f"is one of the fewer: {len(names)} masks hold colours, {len(numbers)} numbers"
