@@ -294,6 +294,19 @@ def test_shards_in_any_order_make_the_file_of_one_run(exact, picture, small_regi
     assert contents(tmp_path / "one") == contents(tmp_path / "many")
 
 
+def test_it_is_said_how_a_raster_is_cut(exact, picture, tmp_path):
+    source, lines = write_geotiff(tmp_path / "a.tif", picture), []
+    targets = Targets(tmp_path / "scene.tif")
+    predictor = load(exact, **OPTIONS, tile="blend")
+    predict_raster(
+        predictor, source, "a.tif", targets, PLAIN, about={}, within=tmp_path, tell=lines.append
+    )
+    assert lines[0].startswith("a.tif: Tiles: blended, of 2048 px")
+    assert lines[0].endswith(
+        "Expect another class than the whole picture's at about 6 % of pixels."
+    )
+
+
 def test_means_over_a_raster_are_found_once_for_all_shards(picture, small_regions, tmp_path):
     class Counting(TorchEngine):
         asked = 0

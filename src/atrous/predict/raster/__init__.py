@@ -106,6 +106,7 @@ def predict_raster(
         return row
     parts = targets.parts
     with begun(predictor, source, name, parts, asked, about=about) as (plan, answers):
+        tell(f"{name}: {plan.tiles}")
         _work(answers, plan, parts, asked.shard, threads=1 + predictor.engine.lanes, watch=watch)
     return assembled(targets, within=within, tell=tell)
 

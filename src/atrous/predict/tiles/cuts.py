@@ -38,12 +38,21 @@ class Cut(NamedTuple):
         if self.mode == "whole":
             return "Whole, not in tiles."
         how = f"exact, of {self.side} px and a halo of {self.halo}"
+        differ = ""
         if self.mode == "blend":
             how = f"blended, of {self.side} px, a fourth of it shared with each neighbour"
-        return f"Tiles: {how}; each pixel is worked at {self.cost:.1f} times{self.why}."
+            differ = f" Expect another class than the whole picture's at {_expected(self.side)}."
+        return f"Tiles: {how}; each pixel is worked at {self.cost:.1f} times{self.why}.{differ}"
 
 
 WHOLE = Cut("whole")
+
+
+def _expected(side: int) -> str:
+    """Where blended tiles of a side differ, as DeepLab v3+ did on street scenes (docs/tiles.md)."""
+    if side >= BLENDED:
+        return "about 6 % of pixels"
+    return "6 to 17 % of pixels" if side >= BLENDED // 2 else "17 % of pixels or more"
 
 
 class Tile(NamedTuple):
